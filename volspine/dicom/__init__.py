@@ -1,0 +1,1 @@
+"""Reading: files to instances, to series, to stacks, to a study."""

@@ -1,0 +1,17 @@
+"""Array aliases used in every room; annotations only, so nothing heavy is imported here."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BoolArray", "FloatArray", "IntArray", "VoxelArray"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+"""Coordinates, affines, probabilities: float64."""
+
+VoxelArray: TypeAlias = NDArray[np.float32]
+"""Voxel intensities: float32."""
+
+IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]

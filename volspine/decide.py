@@ -14,11 +14,10 @@ So a model is trained and reported calibrated, and converted only when a submiss
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from volspine.challenge import GRADE_WEIGHTS, MISSING
 from volspine.errors import ConfigurationError
-from volspine.types import FloatArray
+from volspine.types import ArrayLike, FloatArray
 
 __all__ = ["decide", "frequencies", "prior"]
 

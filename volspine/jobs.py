@@ -16,7 +16,15 @@ from typing import Generic, TypeVar
 
 from volspine.errors import ConfigurationError, OutputError, VolspineError
 
-__all__ = ["Outcome", "atomic_path", "parse_shard", "run_many", "shard", "write_bytes", "write_text"]
+__all__ = [
+    "Outcome",
+    "atomic_path",
+    "parse_shard",
+    "run_many",
+    "shard",
+    "write_bytes",
+    "write_text",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,7 +45,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
+        )
         os.close(handle)
     except OSError as error:
         raise _cannot_write(path, error) from error

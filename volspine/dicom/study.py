@@ -54,7 +54,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Identifiers:
-    """Patient and study attributes that a structured report must repeat; never printed or logged."""
+    """What a structured report must repeat of patient and study; never printed or logged."""
 
     study_instance_uid: str = ""
     attributes: dict[str, str] = field(default_factory=dict, repr=False)

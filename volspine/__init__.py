@@ -11,76 +11,86 @@ Public names are loaded on first use, so `import volspine` costs next to nothing
 import logging
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from volspine.errors import (
+    ConfigurationError,
+    DeviceError,
+    DicomReadError,
+    GeometryError,
+    InputError,
+    LimitError,
+    MissingExtraError,
+    MixedStudyError,
+    NoUsableSeriesError,
+    OutputError,
+    PixelError,
+    TableError,
+    VolspineError,
+    WeightsError,
+)
 
 if TYPE_CHECKING:
-    from volspine.dicom.reading import read_study as read_study
-    from volspine.dicom.study import Study as Study
-    from volspine.errors import (
-        ConfigurationError as ConfigurationError,
-        DeviceError as DeviceError,
-        DicomReadError as DicomReadError,
-        GeometryError as GeometryError,
-        InputError as InputError,
-        LimitError as LimitError,
-        MissingExtraError as MissingExtraError,
-        MixedStudyError as MixedStudyError,
-        NoUsableSeriesError as NoUsableSeriesError,
-        OutputError as OutputError,
-        PixelError as PixelError,
-        TableError as TableError,
-        VolspineError as VolspineError,
-        WeightsError as WeightsError,
-    )
-    from volspine.grades import StudyGrades as StudyGrades
-    from volspine.inference.graded import GradedStudy as GradedStudy
-    from volspine.inference.predictor import Predictor as Predictor, predict as predict
-    from volspine.metrics.rsna import rsna_score as rsna_score
-    from volspine.volume.grid import Grid as Grid
-    from volspine.volume.subject import voxelize as voxelize
+    from volspine.dicom.reading import read_study
+    from volspine.dicom.study import Study
+    from volspine.grades import StudyGrades
+    from volspine.inference.graded import GradedStudy
+    from volspine.inference.predictor import Predictor, predict
+    from volspine.metrics.rsna import rsna_score
+    from volspine.volume.grid import Grid
+    from volspine.volume.subject import voxelize
+
+__all__ = [
+    "ConfigurationError",
+    "DeviceError",
+    "DicomReadError",
+    "GeometryError",
+    "GradedStudy",
+    "Grid",
+    "InputError",
+    "LimitError",
+    "MissingExtraError",
+    "MixedStudyError",
+    "NoUsableSeriesError",
+    "OutputError",
+    "PixelError",
+    "Predictor",
+    "Study",
+    "StudyGrades",
+    "TableError",
+    "VolspineError",
+    "WeightsError",
+    "__version__",
+    "predict",
+    "read_study",
+    "rsna_score",
+    "voxelize",
+]
+
+__version__ = "0.1.0"
 
 _HOMES = {
-    "volspine.dicom.reading": ("read_study",),
-    "volspine.dicom.study": ("Study",),
-    "volspine.errors": (
-        "ConfigurationError",
-        "DeviceError",
-        "DicomReadError",
-        "GeometryError",
-        "InputError",
-        "LimitError",
-        "MissingExtraError",
-        "MixedStudyError",
-        "NoUsableSeriesError",
-        "OutputError",
-        "PixelError",
-        "TableError",
-        "VolspineError",
-        "WeightsError",
-    ),
-    "volspine.grades": ("StudyGrades",),
-    "volspine.inference.graded": ("GradedStudy",),
-    "volspine.inference.predictor": ("Predictor", "predict"),
-    "volspine.metrics.rsna": ("rsna_score",),
-    "volspine.volume.grid": ("Grid",),
-    "volspine.volume.subject": ("voxelize",),
+    "GradedStudy": "volspine.inference.graded",
+    "Grid": "volspine.volume.grid",
+    "Predictor": "volspine.inference.predictor",
+    "Study": "volspine.dicom.study",
+    "StudyGrades": "volspine.grades",
+    "predict": "volspine.inference.predictor",
+    "read_study": "volspine.dicom.reading",
+    "rsna_score": "volspine.metrics.rsna",
+    "voxelize": "volspine.volume.subject",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604
 
 logging.getLogger("volspine").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _HOMES:
         raise AttributeError(f"module 'volspine' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
-    globals()[name] = value
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value  # The next use does not come here.
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+    return sorted({*globals(), *_HOMES})

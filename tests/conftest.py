@@ -1,0 +1,38 @@
+"""What every test may ask for: real files, a small synthetic challenge root, steady laws.
+
+Real files are found through `VOLSPINE_TESTDATA` and nowhere else; tests that need them skip, and
+say so, when it is unset.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A law that holds must hold on every machine and on every run: no deadline, no luck.
+settings.register_profile(
+    "volspine",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("volspine")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the working tree that these tests belong to."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def testdata() -> Path:
+    """The folder of real MR files."""
+    folder = os.environ.get("VOLSPINE_TESTDATA")
+    if not folder:
+        pytest.skip("VOLSPINE_TESTDATA is not set: no real files to read")
+    if not Path(folder).is_dir():
+        pytest.fail(f"VOLSPINE_TESTDATA={folder} is not a folder")
+    return Path(folder)

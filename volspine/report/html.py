@@ -1,0 +1,120 @@
+"""The report of one study: StudyGrades and key images to one HTML page.
+
+The page needs no network and no other file: style and pictures are inside. It shows what was found
+as a map of level by condition that reads without colour, then the probabilities, the key images,
+what was repaired, what was filled in and why, and how the result came about. Every text is escaped.
+"""
+
+import base64
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from volspine.anatomy import LEVELS, TARGETS, Condition, Level, Target
+from volspine.grades import StudyGrades
+from volspine.report.keyimages import KeyImage
+from volspine.report.manifest import notices
+from volspine.report.table import grade_rows
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["render_report"]
+
+_SHADES = ("mild", "moderate", "severe")
+
+
+def render_report(grades: StudyGrades, images: Sequence[KeyImage] = ()) -> str:
+    """Return the page.
+
+    Args:
+        grades: What was concluded.
+        images: Key images; those of one condition are shown once where no level was located.
+    """
+    return _template().render(
+        grades=grades,
+        notices=notices(grades),
+        conditions=[condition.label for condition in Condition],
+        severity_map=[(level.label, _map_row(grades, level)) for level in LEVELS],
+        rows=_table_rows(grades),
+        filled_in=_filled_in(grades),
+        images=[_figure(image) for image in _distinct(images)],
+        provenance=_provenance(grades),
+        model=grades.provenance.get("model", {}),
+    )
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("volspine.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _map_row(grades: StudyGrades, level: Level) -> list[dict[str, Any]]:
+    return [_map_cell(grades, Target(condition, level).index) for condition in Condition]
+
+
+def _map_cell(grades: StudyGrades, t: int) -> dict[str, Any]:
+    grade = grades.grades[t]
+    if grade is None:
+        return {"shade": "none", "text": "not graded", "confidence": "", "is_imputed": False}
+    return {
+        "shade": _SHADES[grade],
+        "text": grade.label,
+        "confidence": f"{grades.confidence[t]:.2f}",
+        "is_imputed": bool(grades.imputed[t]),
+    }
+
+
+def _table_rows(grades: StudyGrades) -> list[dict[str, Any]]:
+    rows = grade_rows(grades)
+    for row, target in zip(rows, TARGETS, strict=True):
+        row["label"] = target.label
+    return rows
+
+
+def _filled_in(grades: StudyGrades) -> list[tuple[str, str]]:
+    """Return each reason once, with the targets it holds for."""
+    groups: dict[str, list[str]] = {}
+    for target, imputed, reason in zip(TARGETS, grades.imputed, grades.reasons, strict=True):
+        if imputed:
+            groups.setdefault(reason, []).append(target.label)
+    return [(reason, ", ".join(labels)) for reason, labels in groups.items()]
+
+
+def _distinct(images: Sequence[KeyImage]) -> list[KeyImage]:
+    first = {image.target.condition: image for image in reversed(images) if not image.is_located}
+    return [image for image in images if image.is_located or first[image.target.condition] is image]
+
+
+def _figure(image: KeyImage) -> dict[str, str]:
+    data = base64.b64encode(image.png).decode("ascii")
+    return {"source": f"data:image/png;base64,{data}", "caption": image.caption}
+
+
+def _provenance(grades: StudyGrades) -> list[tuple[str, str]]:
+    """Return settings and versions, one line each; what has a section of its own is left out."""
+    sections = {"model", "series", "repairs", "faults"}
+    return [
+        (key.replace("_", " "), _in_words(value))
+        for key, value in grades.provenance.items()
+        if key not in sections
+    ]
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_in_words(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

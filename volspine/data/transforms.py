@@ -1,0 +1,230 @@
+"""Augmentation on a CPU budget: from one example to another of the same patient, differently seen.
+
+What happens is drawn into a plain record first (`draw`), then applied (`apply`), so that a record
+says everything and the same record gives the same result. All geometry is one affine map about
+the middle of the grid, in millimetres,
+
+    p' = scale * R(degrees) p + shift,        R = Rk Rj Ri,
+
+applied to the voxels by a single interpolation and to the points by the map itself. A mirror
+swaps sides in volume, grades and points together (`example.mirrored`). Needs no TorchIO; the
+TorchIO pipeline with the same interface is in `torchio_transforms`.
+
+Shapes:
+    I, J, K  voxels to the right, to the front and to the head      T  the 25 targets
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from volspine.data.example import NUM_VIEWS, Example, mirrored, within
+from volspine.types import FloatArray
+from volspine.volume.normalize import CEILING
+
+__all__ = ["Augment", "LightAugment", "LightRecord", "affine_matrix", "apply", "apply_affine"]
+
+Triple = tuple[float, float, float]
+
+
+class Augment(Protocol):
+    """Anything that turns an example into another, with all randomness from `rng`."""
+
+    def __call__(self, example: Example, rng: np.random.Generator, spacing_mm: Triple) -> Example:
+        """Return the augmented example; the input is left as it was."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightRecord:
+    """What one augmentation does.
+
+    Attributes:
+        mirror: Whether left and right are exchanged.
+        degrees: Rotation about the axes i, j and k.
+        scale: Above 1 makes the patient larger.
+        shift_mm: Towards right, front and head.
+        gamma: Exponent of each image.
+        gain: Slope of brightness along each axis, for each image; +-1 doubles or halves it from
+            one end of the grid to the other.
+        noise: Standard deviation of added noise for each image, where 1 is the bright end.
+        seed: Of the noise itself.
+        dropped: Views that are taken away.
+    """
+
+    mirror: bool = False
+    degrees: Triple = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+    shift_mm: Triple = (0.0, 0.0, 0.0)
+    gamma: Triple = (1.0, 1.0, 1.0)
+    gain: tuple[Triple, Triple, Triple] = ((0.0,) * 3, (0.0,) * 3, (0.0,) * 3)
+    noise: Triple = (0.0, 0.0, 0.0)
+    seed: int = 0
+    dropped: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightAugment:
+    """Mirror, affine map, gamma, bias field, noise and view dropout in pure torch.
+
+    Attributes:
+        mirror: Probability.
+        degrees: Largest rotation about each of the axes i, j and k.
+        scale: Largest relative change of size.
+        shift_mm: Largest shift along each axis.
+        gamma: Largest change of the exponent's logarithm.
+        bias: Largest slope of brightness, as in `LightRecord.gain`.
+        noise: Largest standard deviation of the noise.
+        drop_view: Probability that one of several views is taken away.
+    """
+
+    mirror: float = 0.5
+    degrees: Triple = (5.0, 3.0, 3.0)
+    scale: float = 0.08
+    shift_mm: Triple = (4.0, 8.0, 8.0)
+    gamma: float = 0.2
+    bias: float = 0.3
+    noise: float = 0.05
+    drop_view: float = 0.0
+
+    def draw(self, rng: np.random.Generator) -> LightRecord:
+        """Return what to do, drawn uniformly within the limits."""
+        return LightRecord(
+            mirror=bool(rng.random() < self.mirror),
+            degrees=_within_limits(rng, self.degrees),
+            scale=float(np.exp(rng.uniform(-1, 1) * np.log1p(self.scale))),
+            shift_mm=_within_limits(rng, self.shift_mm),
+            gamma=_triple(np.exp(rng.uniform(-self.gamma, self.gamma, 3))),
+            gain=(
+                _within_limits(rng, (self.bias,) * 3),
+                _within_limits(rng, (self.bias,) * 3),
+                _within_limits(rng, (self.bias,) * 3),
+            ),
+            noise=_triple(rng.uniform(0, self.noise, 3)),
+            seed=int(rng.integers(2**31)),
+            dropped=(int(rng.integers(NUM_VIEWS)),) if rng.random() < self.drop_view else (),
+        )
+
+    def __call__(self, example: Example, rng: np.random.Generator, spacing_mm: Triple) -> Example:
+        """Return the augmented example."""
+        return apply(example, self.draw(rng), spacing_mm)
+
+
+def apply(example: Example, record: LightRecord, spacing_mm: Triple) -> Example:
+    """Return what a record makes of an example.
+
+    Args:
+        example: Left as it was.
+        record: What to do.
+        spacing_mm: Of the grid.
+    """
+    if record.mirror:
+        example = mirrored(example)
+    if record.scale != 1.0 or any(record.degrees) or any(record.shift_mm):
+        matrix = affine_matrix(record.degrees, record.scale)
+        example = apply_affine(example, matrix, record.shift_mm, spacing_mm=spacing_mm)
+    images, masks = example.volume[:NUM_VIEWS], example.volume[NUM_VIEWS:]
+    images, masks = _without_views(images, masks, record.dropped)
+    return example._replace(volume=torch.cat([_intensities(images, record) * masks, masks]))
+
+
+def affine_matrix(degrees: Triple, scale: float = 1.0) -> FloatArray:
+    """Return scale * Rk Rj Ri, shape (3, 3), for rotations about the grid's axes.
+
+    Rotations are right-handed in (i, j, k): 90 degrees about i take j (front) to k (head).
+    """
+    total = np.eye(3)
+    for axis, angle in enumerate(np.deg2rad(degrees)):
+        a, b = (axis + 1) % 3, (axis + 2) % 3
+        step = np.eye(3)
+        step[a, a] = step[b, b] = np.cos(angle)
+        step[b, a], step[a, b] = np.sin(angle), -np.sin(angle)
+        total = step @ total
+    return scale * total
+
+
+def apply_affine(
+    example: Example, matrix: FloatArray, shift_mm: Triple, *, spacing_mm: Triple
+) -> Example:
+    """Return the example moved by p' = matrix p + shift about the middle of the grid.
+
+    Args:
+        example: Left as it was.
+        matrix: Shape (3, 3), in millimetres along (i, j, k).
+        shift_mm: Towards right, front and head.
+        spacing_mm: Of the grid.
+
+    Returns:
+        Images interpolated linearly, masks thresholded at one half, images zero outside them,
+        points moved with them; points that leave the grid are marked as absent.
+    """
+    shape = (example.volume.shape[1], example.volume.shape[2], example.volume.shape[3])
+    moved = _resample(example.volume, _sampling_matrix(matrix, shift_mm, spacing_mm, shape))
+    masks = (moved[NUM_VIEWS:] > 0.5).float()
+    spacing = torch.tensor(spacing_mm)
+    middle = (torch.tensor(shape, dtype=torch.float32) - 1) / 2
+    offsets_mm = (example.points - middle) * spacing
+    moved_mm = offsets_mm @ torch.tensor(matrix.T, dtype=torch.float32) + torch.tensor(shift_mm)
+    points = moved_mm / spacing + middle
+    return Example(
+        volume=torch.cat([moved[:NUM_VIEWS] * masks, masks]),
+        grades=example.grades,
+        points=points,
+        has_point=example.has_point & within(points, shape),
+    )
+
+
+def _sampling_matrix(
+    matrix: FloatArray, shift_mm: Triple, spacing_mm: Triple, shape: tuple[int, int, int]
+) -> FloatArray:
+    """Output place -> input place, both from -1 to 1 along (k, j, i), as `grid_sample` counts."""
+    half_mm = np.maximum(np.asarray(shape) - 1, 1) / 2 * np.asarray(spacing_mm)
+    inverse = np.linalg.inv(matrix)
+    linear = inverse * half_mm / half_mm[:, None]
+    offset = -(inverse @ np.asarray(shift_mm)) / half_mm
+    return np.concatenate([linear[::-1, ::-1], offset[::-1, None]], axis=1)
+
+
+def _resample(volume: Float[Tensor, "C I J K"], theta: FloatArray) -> Float[Tensor, "C I J K"]:
+    size = [1, *volume.shape]
+    places = F.affine_grid(torch.tensor(theta, dtype=torch.float32)[None], size, align_corners=True)
+    return F.grid_sample(volume[None], places, mode="bilinear", align_corners=True)[0]
+
+
+def _intensities(images: Float[Tensor, "3 I J K"], record: LightRecord) -> Float[Tensor, "3 I J K"]:
+    exponents = torch.tensor(record.gamma)[:, None, None, None]
+    changed = images.clamp(min=0).pow(exponents)
+    for axis in range(3):
+        slopes = torch.tensor([gain[axis] for gain in record.gain])
+        ramp = torch.linspace(-0.5, 0.5, images.shape[axis + 1])
+        field = torch.exp2(slopes[:, None] * ramp)  # 3 views x voxels along this axis
+        changed = changed * field.reshape([3, *(-1 if a == axis else 1 for a in range(3))])
+    if any(record.noise):
+        generator = torch.Generator().manual_seed(record.seed)
+        noise = torch.randn(images.shape, generator=generator)
+        changed = changed + noise * torch.tensor(record.noise)[:, None, None, None]
+    return changed.clamp(0.0, CEILING)
+
+
+def _without_views(
+    images: Tensor, masks: Tensor, dropped: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    keep = torch.ones(NUM_VIEWS)
+    keep[list(dropped)] = 0.0
+    kept = keep[:, None, None, None]
+    if not (masks * kept).any():  # Never take the last view away.
+        return images, masks
+    return images * kept, masks * kept
+
+
+def _within_limits(rng: np.random.Generator, limits: Triple) -> Triple:
+    return _triple(rng.uniform(-1, 1, 3) * np.asarray(limits))
+
+
+def _triple(values: FloatArray) -> Triple:
+    return float(values[0]), float(values[1]), float(values[2])

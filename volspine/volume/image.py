@@ -1,0 +1,116 @@
+"""The one crossing between DICOM's frame and that of TorchIO, NIfTI and the network: LPS <-> RAS.
+
+Inside this library millimetres grow to the patient's left, back and head (LPS, DICOM). TorchIO and
+NIfTI count to the right, front and head (RAS). Only this module changes one into the other, and
+only this module and `subject` know TorchIO and SimpleITK, which are imported on first use:
+
+    affine_ras = diag(-1, -1, 1, 1) @ affine_lps
+
+Shapes:
+    I, J, K  voxels of a stack: column, row, slice      X, Y, Z  voxels of the result
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from volspine.types import BoolArray, FloatArray, VoxelArray
+
+if TYPE_CHECKING:
+    import torchio
+
+__all__ = ["label_map", "resample", "scalar_image", "swap_lps_ras"]
+
+_SWAP = np.array([-1.0, -1.0, 1.0])
+
+
+def swap_lps_ras(values: FloatArray) -> FloatArray:
+    """Return an affine or points of the one frame in the other; its own inverse.
+
+    Args:
+        values: A (4, 4) affine from voxel index to millimetres, or points of shape (..., 3).
+
+    Example:
+        >>> swap_lps_ras(np.array([10.0, 20.0, 30.0])).tolist()
+        [-10.0, -20.0, 30.0]
+    """
+    if values.shape == (4, 4):
+        return np.asarray(np.diag([*_SWAP, 1.0]) @ values, dtype=np.float64)
+    return np.asarray(values * _SWAP, dtype=np.float64)
+
+
+def scalar_image(voxels: VoxelArray, affine_lps: FloatArray) -> "torchio.ScalarImage":
+    """Return intensities as a TorchIO image; the affine crosses to RAS here.
+
+    Args:
+        voxels: Shape (I, J, K).
+        affine_lps: Shape (4, 4); voxel index to LPS millimetres.
+    """
+    import torch
+    import torchio
+
+    tensor = torch.from_numpy(np.ascontiguousarray(voxels))[None]
+    return torchio.ScalarImage(  # type: ignore[no-untyped-call]
+        tensor=tensor, affine=swap_lps_ras(affine_lps)
+    )
+
+
+def label_map(mask: BoolArray, affine_lps: FloatArray) -> "torchio.LabelMap":
+    """Return a mask as a TorchIO label map of 0 and 1; the affine crosses to RAS here.
+
+    Args:
+        mask: Shape (I, J, K).
+        affine_lps: Shape (4, 4); voxel index to LPS millimetres.
+    """
+    import torch
+    import torchio
+
+    tensor = torch.from_numpy(mask.astype(np.uint8))[None]
+    return torchio.LabelMap(  # type: ignore[no-untyped-call]
+        tensor=tensor, affine=swap_lps_ras(affine_lps)
+    )
+
+
+def resample(
+    voxels: VoxelArray, source_from_target: FloatArray, shape: tuple[int, int, int]
+) -> VoxelArray:
+    """Return voxels interpolated linearly on another lattice; beyond the outermost centres, theirs.
+
+    Everything happens in index coordinates, so that sheared and left-handed stacks need no case of
+    their own. Values up to half a voxel outside the outermost centres are those of the edge; what
+    is further out is zero.
+
+    Args:
+        voxels: Shape (I, J, K).
+        source_from_target: Shape (4, 4); index in the result to (fractional) index in `voxels`.
+        shape: (X, Y, Z) of the result.
+
+    Returns:
+        Shape (X, Y, Z).
+    """
+    import SimpleITK
+
+    itk: Any = SimpleITK  # Its stubs type nothing.
+    source = itk.GetImageFromArray(_with_edge(voxels))
+    source.SetOrigin((-1.0, -1.0, -1.0))
+    transform = itk.AffineTransform(
+        source_from_target[:3, :3].ravel().tolist(), source_from_target[:3, 3].tolist()
+    )
+    resampler = itk.ResampleImageFilter()
+    resampler.SetSize([int(n) for n in shape])
+    resampler.SetTransform(transform)
+    resampler.SetInterpolator(itk.sitkLinear)
+    resampled = resampler.Execute(source)
+    return np.asarray(itk.GetArrayFromImage(resampled).transpose(2, 1, 0), dtype=np.float32)
+
+
+def _with_edge(voxels: VoxelArray) -> VoxelArray:
+    # ITK takes the border at index -0.5 as inside and the one at n - 0.5 as outside; one repeated
+    # voxel all round makes both the same, so that a mirrored study gives the mirrored result.
+    columns, rows, slices = voxels.shape
+    padded = np.empty((slices + 2, rows + 2, columns + 2), dtype=np.float32)
+    padded[1:-1, 1:-1, 1:-1] = voxels.transpose(2, 1, 0)
+    for axis in range(3):
+        edges = np.moveaxis(padded, axis, 0)
+        edges[0], edges[-1] = edges[1], edges[-2]
+    return padded

@@ -1,0 +1,217 @@
+"""A study -> one grid: three images and three masks of what was measured.
+
+Every stack is interpolated linearly at the true place of its slices. Within a series, stacks that
+overlap (tilted axial blocks) are averaged, each weighted by how many slices deep inside it a point
+lies, so that no seam shows; nothing is interpolated between stacks. Of several series of a protocol
+the one that fills most of the grid is taken; another one fills in only where it adds a good part.
+What was taken, and why, is recorded.
+
+Shapes:
+    X, Y, Z  voxels of the grid, RAS order      3  protocols, in the order of `PROTOCOLS`
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from volspine.anatomy import PROTOCOLS, Protocol
+from volspine.dicom.study import Series, Study
+from volspine.geometry.stack import Stack
+from volspine.types import BoolArray, FloatArray, VoxelArray
+from volspine.volume.grid import Grid, coverage_mm, graded_stacks
+from volspine.volume.image import resample
+from volspine.volume.normalize import normalize as normalized
+from volspine.volume.placement import even_affine, measured, uneven_index
+
+__all__ = ["Choice", "SampledStudy", "sample_series", "sample_stack", "sample_study"]
+
+MIN_GAIN = 0.2
+"""A further series is merged if it adds at least this part of what the first one measured."""
+
+_MIN_WEIGHT = 1e-4
+"""Beyond a stack's outermost slice centres, where its values are only repeated: any other stack
+that measured there wins, and where none did the value stays."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which series of a protocol were used and why; names are safe to print."""
+
+    protocol: Protocol
+    used: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class SampledStudy:
+    """A study on one grid.
+
+    Attributes:
+        images: Float32, shape (3, X, Y, Z), in the order of `PROTOCOLS`; zero where not measured.
+        masks: Shape (3, X, Y, Z); what was measured.
+        grid: With its centre.
+        choices: For each protocol, which series were used and why.
+    """
+
+    images: VoxelArray
+    masks: BoolArray
+    grid: Grid
+    choices: tuple[Choice, Choice, Choice]
+
+    @property
+    def present(self) -> tuple[bool, bool, bool]:
+        """For each protocol, whether any of its series reaches into the grid."""
+        return (bool(self.masks[0].any()), bool(self.masks[1].any()), bool(self.masks[2].any()))
+
+    @property
+    def volume(self) -> VoxelArray:
+        """What a grader takes: three images, then three masks as 0 and 1; (6, X, Y, Z)."""
+        return np.concatenate([self.images, self.masks.astype(np.float32)])
+
+
+def sample_study(
+    study: Study, grid: Grid | None = None, *, normalize: bool = False
+) -> SampledStudy:
+    """Return the three protocols of a study on one grid.
+
+    Args:
+        study: With at least one stack, of whatever protocol.
+        grid: Placed in the middle of what the study covers if it has no centre.
+        normalize: Scale each series by itself (see `volspine.volume.normalize`); else raw values.
+
+    Raises:
+        GeometryError: If the grid has no centre and the study no stack.
+        PixelError: If a series cannot be decoded.
+    """
+    for stack in graded_stacks(study):
+        _ = stack.voxels  # Decoding may drop slices, and with them coverage.
+    placed = (grid or Grid()).centered_on(study)
+    layers = [_layer(study, protocol, placed, normalize=normalize) for protocol in PROTOCOLS]
+    return SampledStudy(
+        images=np.stack([image for image, _, _ in layers]),
+        masks=np.stack([mask for _, mask, _ in layers]),
+        grid=placed,
+        choices=(layers[0][2], layers[1][2], layers[2][2]),
+    )
+
+
+def _layer(
+    study: Study, protocol: Protocol, grid: Grid, *, normalize: bool
+) -> tuple[VoxelArray, BoolArray, Choice]:
+    """Return the image, the mask and the choice of one protocol."""
+    sampled = [(series, *sample_series(series, grid)) for series in study.by_protocol(protocol)]
+    # Most of the grid first, then the finest voxels, then the study's order.
+    sampled.sort(key=lambda item: (-int(item[2].sum()), _voxel_mm3(item[0])))
+    image, mask = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
+    used: list[str] = []
+    first_size = 0
+    for series, values, inside in sampled:
+        new = inside & ~mask
+        gain = int(new.sum())
+        if gain == 0 or (used and gain < MIN_GAIN * first_size):
+            continue
+        image[new] = (normalized(values, inside) if normalize else values)[new]
+        mask |= new
+        used.append(series.name)
+        first_size = first_size or gain
+    return image, mask, Choice(protocol, tuple(used), _reason(used, len(sampled)))
+
+
+def _reason(used: list[str], num_series: int) -> str:
+    if num_series == 0:
+        return "the study has no such series"
+    if not used:
+        return "no such series reaches into the grid"
+    if num_series == 1:
+        return "the only one"
+    if len(used) == 1:
+        return f"covers most of the grid of {num_series} series, at the finest resolution"
+    return f"{len(used)} of {num_series} series, the one that covers most first, fill the grid"
+
+
+def _voxel_mm3(series: Series) -> float:
+    return min(abs(float(np.linalg.det(s.affine_lps[:3, :3]))) for s in series.stacks)
+
+
+def sample_series(series: Series, grid: Grid) -> tuple[VoxelArray, BoolArray]:
+    """Return the stacks of a series merged on a grid with a centre, and where they measured.
+
+    Returns:
+        Raw values, float32, zero where not measured; and the mask; both (X, Y, Z).
+    """
+    total = np.zeros(grid.shape, dtype=np.float32)
+    weight = np.zeros(grid.shape, dtype=np.float32)
+    for stack in series.stacks:
+        part = _covered_part(stack, grid)
+        if part is None:
+            continue
+        values, share = _sample_part(stack, grid, part)
+        total[part] += values * share
+        weight[part] += share
+    mask = weight > 0
+    np.divide(total, weight, out=total, where=mask)
+    return total, mask
+
+
+def sample_stack(stack: Stack, grid: Grid) -> tuple[VoxelArray, BoolArray]:
+    """Return one stack on a grid with a centre, and where it measured; both (X, Y, Z)."""
+    values, mask = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
+    part = _covered_part(stack, grid)
+    if part is not None:
+        values[part], share = _sample_part(stack, grid, part)
+        mask[part] = share > 0
+    return np.where(mask, values, np.float32(0)), mask
+
+
+_Part = tuple[slice, slice, slice]
+
+
+def _covered_part(stack: Stack, grid: Grid) -> _Part | None:
+    """Return the box of grid voxels that a stack reaches into; None if there is none."""
+    _ = stack.voxels  # Decoding may drop slices.
+    corners = grid.index_from_mm(np.stack(coverage_mm([stack])))
+    low = np.maximum(np.ceil(corners.min(axis=0) - 0.01).astype(int), 0)
+    high = np.minimum(np.floor(corners.max(axis=0) + 0.01).astype(int), np.array(grid.shape) - 1)
+    if np.any(high < low):
+        return None
+    i, j, k = (slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    return i, j, k
+
+
+def _sample_part(stack: Stack, grid: Grid, part: _Part) -> tuple[VoxelArray, VoxelArray]:
+    """Return values and their weights: 0 outside, 1 from one slice inside the stack's ends on."""
+    shape = (
+        part[0].stop - part[0].start,
+        part[1].stop - part[1].start,
+        part[2].stop - part[2].start,
+    )
+    mm_from_part = grid.affine_lps @ _shift([p.start for p in part])
+    even = even_affine(stack)
+    if even is None:
+        return _sample_uneven(stack, mm_from_part, shape)
+    index = np.asarray(np.linalg.solve(even, mm_from_part), dtype=np.float64)
+    column, row, depth = (measured(index[a], stack.shape[a], shape) for a in range(3))
+    weight = np.clip(depth - 0.5, _MIN_WEIGHT, 1.0) * (depth > 0)
+    inside = np.broadcast_to((column > 0) & (row > 0), shape)
+    return resample(stack.voxels, index, shape), (weight * inside).astype(np.float32)
+
+
+def _sample_uneven(
+    stack: Stack, mm_from_part: FloatArray, shape: tuple[int, int, int]
+) -> tuple[VoxelArray, VoxelArray]:
+    lattice = np.indices(shape).reshape(3, -1).T
+    points = lattice @ mm_from_part[:3, :3].T + mm_from_part[:3, 3]
+    index, inside = uneven_index(stack, points)
+    values = np.zeros(len(points), dtype=np.float32)
+    values[inside] = map_coordinates(stack.voxels, index[inside].T, order=1, mode="nearest")
+    size = stack.shape[2]
+    depth = (size - 1) / 2 - np.abs(index[:, 2] - (size - 1) / 2)
+    weight = np.clip(depth, _MIN_WEIGHT, 1.0) * inside
+    return values.reshape(shape), weight.reshape(shape).astype(np.float32)
+
+
+def _shift(offset: list[int]) -> FloatArray:
+    matrix = np.eye(4)
+    matrix[:3, 3] = offset
+    return matrix

@@ -1,0 +1,328 @@
+"""Backbone: from a volume to one map of features; the one door to timm-3d.
+
+A backbone is a timm-3d network cut at a stride. timm-3d calls its spatial axes (H, W, D) and
+inflates photographs along D; here H runs along the body, W from front to back and D across the
+slices, so that a sagittal slice is what a photograph was. That conversion lives here alone.
+
+Slices are few and thick (about 4 mm apart, with 1 mm pixels), so the first `fine_slices` halvings
+can spare the slice axis. Batch normalisation fails at the batch sizes that volumes allow (Wu & He,
+"Group Normalization", 2018), so by default every norm becomes a group norm.
+
+Shapes:
+    B  studies    C  input channels    F  features    I J K  voxels, RAS+    i j k  feature cells
+"""
+
+import copy
+import importlib
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from volspine._compat import import_torchvision
+from volspine.errors import ConfigurationError, WeightsError
+
+__all__ = ["STRIDES", "SUPPORTED_BACKBONES", "Backbone", "create_backbone"]
+
+_EFFICIENTNET = (
+    "tf_efficientnetv2_b0",
+    "tf_efficientnetv2_b1",
+    "tf_efficientnetv2_b2",
+    "tf_efficientnetv2_b3",
+    "tf_efficientnetv2_s",
+    "efficientnetv2_rw_t",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_lite0",
+)
+_MAXVIT = (
+    "maxvit_pico_rw_256",
+    "maxvit_nano_rw_256",
+    "maxvit_tiny_rw_224",
+    "maxvit_tiny_tf_224",
+    "maxvit_rmlp_pico_rw_256",
+    "maxvit_rmlp_nano_rw_256",
+    "maxvit_rmlp_tiny_rw_256",
+)
+_RESNET = ("resnet10t", "resnet14t", "resnet18", "resnet26t", "resnet34", "resnet50")
+
+SUPPORTED_BACKBONES = _EFFICIENTNET + _MAXVIT + _RESNET
+"""Names that are offered; every one is held to the same contract by the tests."""
+
+STRIDES = (2, 4, 8, 16, 32)
+"""Strides at which a backbone can be cut."""
+
+Norm = Literal["group", "batch"]
+_MAX_GROUPS = 8
+
+
+def _timm_3d() -> ModuleType:
+    """Return the timm_3d package, imported so that its own deprecations stay its own."""
+    import_torchvision()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return importlib.import_module("timm_3d")
+
+
+def create_backbone(name: str, **options: Any) -> "Backbone":
+    """Return a backbone by name.
+
+    Args:
+        name: One of `SUPPORTED_BACKBONES`.
+        options: Those of `Backbone`.
+
+    Raises:
+        ConfigurationError: If the name is not offered or an option does not fit.
+        WeightsError: If a weights file is missing, damaged or of another network.
+    """
+    return Backbone(name, **options)
+
+
+class Backbone(nn.Module):
+    """A timm-3d network cut at a stride, fed and read in (i, j, k) order.
+
+    Args:
+        name: One of `SUPPORTED_BACKBONES`.
+        in_channels: Channels of the volume.
+        shape: Voxels of the volume along i, j, k. Only the networks with attention are bound to
+            it; they need multiples of 32 along each axis.
+        stride: Voxels along j and k that one feature cell stands for: 2, 4, 8, 16 or 32.
+        fine_slices: Number of halvings that leave the slice axis i as it is.
+        norm: `group` replaces every batch norm; `batch` keeps the network as published.
+        weights: Local file with trained weights (safetensors or torch), of this network in 3D or
+            of its namesake in timm, whose filters are then repeated over the slices.
+
+    Raises:
+        ConfigurationError: If the name is not offered or an option does not fit.
+        WeightsError: If the weights file is missing, damaged or of another network.
+    """
+
+    def __init__(  # noqa: PLR0913  one network has these seven properties
+        self,
+        name: str,
+        *,
+        in_channels: int = 6,
+        shape: Sequence[int] = (32, 96, 144),
+        stride: int = 16,
+        fine_slices: int = 0,
+        norm: Norm = "group",
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check(name, shape, stride, fine_slices)
+        extra = {"img_size": _to_timm_axes(shape)} if name in _MAXVIT else {}
+        self.network = _timm_3d().create_model(
+            name,
+            features_only=True,
+            out_indices=(STRIDES.index(stride),),
+            in_chans=in_channels,
+            **extra,
+        )
+        _drop_unused_blocks(self.network)
+        _mend_same_padding(self.network)
+        self.num_features = int(self.network.feature_info.channels()[0])
+        self.strides = (max(stride >> fine_slices, 1), stride, stride)
+        if weights is not None:
+            _load_weights(self.network, Path(weights))
+        if norm == "group":
+            _replace_batch_norms(self.network)
+        if fine_slices:
+            _spare_slices(self.network, fine_slices, (in_channels, *_to_timm_axes(shape)))
+
+    def forward(self, volume: Float[Tensor, "B C I J K"]) -> Float[Tensor, "B F i j k"]:
+        """Return the feature map; cell 0 covers voxels 0 to stride - 1 along each axis."""
+        features = self.network(volume.permute(0, 1, 4, 3, 2).contiguous())[-1]
+        result: Tensor = features.permute(0, 1, 4, 3, 2)
+        return result
+
+
+def _to_timm_axes(shape: Sequence[int]) -> tuple[int, int, int]:
+    i, j, k = shape
+    return (k, j, i)
+
+
+def _check(name: str, shape: Sequence[int], stride: int, fine_slices: int) -> None:
+    if name not in SUPPORTED_BACKBONES:
+        raise ConfigurationError(
+            f"backbone {name!r} is not offered",
+            remedy=f"choose one of {', '.join(SUPPORTED_BACKBONES)}",
+            code="VS-CFG-042",
+        )
+    if stride not in STRIDES or not 0 <= fine_slices <= STRIDES.index(stride) + 1:
+        raise ConfigurationError(
+            f"stride {stride} with {fine_slices} fine slices is not possible",
+            remedy="choose a stride of 2, 4, 8, 16 or 32 and at most as many halvings to spare",
+            code="VS-CFG-043",
+        )
+    if name in _MAXVIT and any(n % 32 for n in shape):
+        raise ConfigurationError(
+            f"{name} cannot take a volume of {tuple(shape)} voxels",
+            remedy="choose multiples of 32 along each axis, or a convolutional backbone",
+            code="VS-CFG-044",
+        )
+
+
+def _drop_unused_blocks(network: nn.Module) -> None:
+    """Remove the stages of an EfficientNet behind its cut, which timm-3d would still compute."""
+    if isinstance(blocks := getattr(network, "blocks", None), nn.Sequential):
+        info: Any = network.feature_info
+        network.blocks = blocks[: max(info.get("stage"))]
+
+
+class _SameConv3d(nn.Conv3d):
+    """Convolution with TensorFlow's padding: ceil(n / stride) cells, the odd voxel at the end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = _pad_same(x, self.kernel_size, self.stride)
+        return F.conv3d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class _SameAvgPool3d(nn.AvgPool3d):
+    """Average pooling with the same padding."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = _pad_same(x, _triple(self.kernel_size), _triple(self.stride))
+        return F.avg_pool3d(x, self.kernel_size, self.stride)
+
+
+_MENDED = {"Conv3dSame": _SameConv3d, "AvgPool3dSame": _SameAvgPool3d}
+
+
+def _pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
+    padding: list[int] = []
+    for n, k, s in zip(reversed(x.shape[-3:]), reversed(kernel), reversed(stride), strict=True):
+        total = max((-(-n // s) - 1) * s + k - n, 0)
+        padding += [total // 2, total - total // 2]
+    return F.pad(x, padding)
+
+
+def _mend_same_padding(network: nn.Module) -> None:
+    """Correct layers of timm-3d 1.0.1 that pad the first spatial axis with the last one's size.
+
+    Their result is wrong wherever sizes or strides differ between the axes.
+    """
+    for module in network.modules():
+        module.__class__ = _MENDED.get(type(module).__name__, type(module))
+
+
+def _triple(value: int | Sequence[int]) -> tuple[int, int, int]:
+    a, b, c = (value,) * 3 if isinstance(value, int) else value
+    return (a, b, c)
+
+
+class _GroupNormAct(nn.GroupNorm):
+    """Group norm and activation in place of timm-3d's batch norm and activation."""
+
+    def __init__(self, norm: nn.BatchNorm3d) -> None:
+        super().__init__(math.gcd(norm.num_features, _MAX_GROUPS), norm.num_features, norm.eps)
+        self.load_state_dict({"weight": norm.weight, "bias": norm.bias})
+        self.drop = getattr(norm, "drop", nn.Identity())
+        self.act = getattr(norm, "act", nn.Identity())
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.act(self.drop(super().forward(x)))
+        return result
+
+
+def _replace_batch_norms(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm3d):
+            setattr(module, name, _GroupNormAct(child))
+        else:
+            _replace_batch_norms(child)
+
+
+def _spare_slices(network: nn.Module, halvings: int, shape: tuple[int, int, int, int]) -> None:
+    """Set to 1 the stride along the slice axis of the first `halvings` levels of reduction."""
+    modules = dict(network.named_modules())
+    for name, level in _reductions(network, shape).items():
+        if level < halvings:
+            _keep_last_axis(modules[name])
+
+
+def _reductions(network: nn.Module, shape: tuple[int, int, int, int]) -> dict[str, int]:
+    """Return every module that reduces, with how often its input was halved before."""
+    probe = copy.deepcopy(network).to("meta").eval()
+    levels: dict[str, int] = {}
+
+    def watch(name: str) -> Any:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if output.shape[-3] < inputs[0].shape[-3]:
+                levels[name] = round(math.log2(shape[1] / inputs[0].shape[-3]))
+
+        return hook
+
+    for name, module in probe.named_modules():
+        if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
+            module.register_forward_hook(watch(name))
+    with torch.no_grad():
+        probe(torch.zeros(1, *shape, device="meta"))
+    return levels
+
+
+def _keep_last_axis(module: Any) -> None:
+    module.stride = (*_triple(module.stride)[:2], 1)
+    kernel = _triple(module.kernel_size)
+    if kernel[-1] % 2 == 0:  # An average over two slices would lose one; over one it does not.
+        module.kernel_size = (*kernel[:2], 1)
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    own = network.state_dict()
+    loaded = {_own_name(name, own): value for name, value in _read_weights(path).items()}
+    missing = [n for n in own if n not in loaded and "num_batches" not in n]
+    fitted = {n: _fit(loaded[n], own[n]) for n in own if n in loaded}
+    wrong = [n for n, value in fitted.items() if value.shape != own[n].shape]
+    if missing or wrong:
+        raise WeightsError(
+            f"{len(missing)} of {len(own)} tensors are missing and {len(wrong)} have another shape",
+            path=path,
+            remedy="give weights of the same backbone, or leave `weights` out",
+            code="VS-WGT-011",
+        )
+    network.load_state_dict(fitted, strict=False)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = content.get("state_dict", content)
+        return {str(name).removeprefix("module."): value for name, value in content.items()}
+    except Exception as error:  # Unpicklers and zip readers raise whatever a damaged file makes.
+        raise WeightsError(
+            f"cannot read weights: {type(error).__name__}",
+            path=path,
+            remedy="give a safetensors file, or a torch file that loads with weights_only=True",
+            code="VS-WGT-010",
+        ) from error
+
+
+def _own_name(name: str, own: dict[str, Tensor]) -> str:
+    # timm's feature wrappers flatten `stages.0` to `stages_0`.
+    flattened = name.replace(".", "_", 1)
+    return flattened if name not in own and flattened in own else name
+
+
+def _fit(value: Tensor, own: Tensor) -> Tensor:
+    """Repeat a 2D filter over the slices, and input channels over ours, keeping the response."""
+    if value.ndim == 4 and own.ndim == 5:
+        depth = own.shape[-1]
+        value = value[..., None].expand(*value.shape, depth) / depth
+    if value.ndim == 5 and value.shape[1] != own.shape[1] and value.shape[1] in (1, 3):
+        repeats = -(-own.shape[1] // value.shape[1])
+        scale = value.shape[1] / own.shape[1]
+        value = value.repeat(1, repeats, 1, 1, 1)[:, : own.shape[1]] * scale
+    return value

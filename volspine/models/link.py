@@ -1,0 +1,260 @@
+"""Link: from the scores of a target to the log-probabilities of its ordered grades.
+
+A head gives every target (say, left foraminal narrowing at L4/L5) one real number, its
+*severity*. Increasing *cutpoints* divide the severity axis into one interval per grade, and
+logistic noise around the severity says how likely each interval is (McCullagh, 1980):
+
+    P(grade <= k) = sigmoid(cutpoint[k] - severity)
+
+In `CumulativeLink` cutpoints cannot cross, since their gaps have a floor, and no probability
+underflows, since the arithmetic stays in log space. `SpacecutterLink` is the same model as the
+spacecutter package computes it, and `SoftmaxLink` the unordered alternative that it must beat.
+
+Shapes:
+    B  studies in the batch      T  targets: one per condition, level and side
+    C  cutpoints of a target     K  grades of a target, C + 1 of them, 0 (normal) to C (severe)
+    S  scores of a target: one for an ordinal link, K for softmax
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+from torch.nn import functional as F
+
+from volspine.anatomy import LEVELS, TARGETS, Finding, Grade
+from volspine.errors import ConfigurationError
+
+__all__ = [
+    "MIN_GAP",
+    "CumulativeLink",
+    "Link",
+    "SoftmaxLink",
+    "SpacecutterLink",
+    "cutpoints_from_frequencies",
+    "grade_log_probs",
+]
+
+MIN_GAP = 1e-3
+"""Smallest distance between neighbouring cutpoints; keeps every grade possible."""
+
+Frequencies = Sequence[float] | Sequence[Sequence[float]]
+"""Expected share of each grade: for all targets alike, or one row for each `Finding`."""
+
+_SMALLEST_GAP = 1e-6  # What float32 still resolves between cutpoints of ordinary size.
+_CLAMP = 1e-15  # spacecutter's own floor under a likelihood.
+_UNIFORM = (1 / 3, 1 / 3, 1 / 3)
+
+
+def grade_log_probs(
+    severity: Float[Tensor, "B T"],
+    cutpoints: Float[Tensor, "T C"],
+) -> Float[Tensor, "B T K"]:
+    """Return the log-probability of every grade.
+
+    An inner grade lies between two cutpoints, a < b once the severity is subtracted, and
+
+        sigmoid(b) - sigmoid(a) = sigmoid(b) * sigmoid(-a) * (1 - exp(a - b)).
+
+    The right side never cancels, so the gradient survives however far the severity is.
+
+    Args:
+        severity: Latent severity of each target; unitless, larger is worse.
+        cutpoints: Grade boundaries on the severity axis, increasing along `C`.
+
+    Returns:
+        Natural logarithms; their exponentials sum to one over the last axis.
+
+    Example:
+        >>> p = grade_log_probs(torch.zeros(1, 1), torch.tensor([[-1.0, 1.0]])).exp()
+        >>> [round(x, 3) for x in p.flatten().tolist()]
+        [0.269, 0.462, 0.269]
+    """
+    margin = cutpoints - severity[..., None]  # B T C
+    at_most, above = F.logsigmoid(margin), F.logsigmoid(-margin)
+    gap = cutpoints.diff().clamp_min(_SMALLEST_GAP)
+    log_gap = torch.log(-torch.expm1(-gap))  # T C-1, log(1 - exp(a - b))
+    inner = at_most[..., 1:] + above[..., :-1] + log_gap
+    return torch.cat([at_most[..., :1], inner, above[..., -1:]], dim=-1)
+
+
+def cutpoints_from_frequencies(frequencies: Sequence[float]) -> tuple[float, ...]:
+    """Return the cutpoints at which a severity of zero predicts the given frequencies.
+
+    Args:
+        frequencies: Positive share of each grade, mildest first; they need not sum to one.
+
+    Raises:
+        ConfigurationError: If a frequency is not positive, or there are fewer than two.
+
+    Example:
+        >>> [round(c, 3) for c in cutpoints_from_frequencies([0.5, 0.25, 0.25])]
+        [0.0, 1.099]
+    """
+    if len(frequencies) < 2 or not all(f > 0 and math.isfinite(f) for f in frequencies):
+        raise ConfigurationError(
+            f"grade frequencies {list(frequencies)} are not all positive",
+            remedy="give one positive share for each grade",
+            code="VS-CFG-040",
+        )
+    total = sum(frequencies)
+    at_most = [sum(frequencies[: k + 1]) / total for k in range(len(frequencies) - 1)]
+    return tuple(math.log(p / (1 - p)) for p in at_most)
+
+
+class Link(nn.Module, ABC):
+    """What every link does: scores of each target in, log-probabilities of its grades out."""
+
+    num_scores: int = 1
+    """Scores that a head must give for each target."""
+
+    @abstractmethod
+    def forward(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T K"]:
+        """Return the log-probability of every grade; computed in float32 whatever the autocast."""
+
+    def severity(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T"]:
+        """Return one number for each target that grows with its stenosis; unitless."""
+        return scores[..., 0].float()
+
+
+class CumulativeLink(Link):
+    """Cumulative logistic link in log space, its cutpoints ordered by construction.
+
+    Args:
+        share: `finding`: left and right have the same cutpoints, and so have the levels but for
+            a small deviation of each that weight decay pulls to zero. `target`: each on its own.
+        frequencies: Expected share of each grade, for all targets alike or one row for each
+            `Finding`; cutpoints start where a severity of zero predicts it.
+        level_scale: Unit in which the deviation of a level is learned; 0 makes levels equal.
+            Only with `share="finding"`.
+
+    Raises:
+        ConfigurationError: If a frequency is not positive or their number does not fit.
+    """
+
+    finding: Tensor
+    level: Tensor
+
+    def __init__(
+        self,
+        *,
+        share: Literal["finding", "target"] = "finding",
+        frequencies: Frequencies = _UNIFORM,
+        level_scale: float = 0.1,
+    ) -> None:
+        super().__init__()
+        start = _initial_cutpoints(frequencies)  # one row a finding
+        findings = torch.tensor([list(Finding).index(t.finding) for t in TARGETS])
+        levels = torch.tensor([LEVELS.index(t.level) for t in TARGETS])
+        if share == "target":
+            start, findings = start[findings], torch.arange(len(TARGETS))
+        self.register_buffer("finding", findings, persistent=False)
+        self.register_buffer("level", levels, persistent=False)
+        self.level_scale = level_scale if share == "finding" else 0.0
+        self.first = nn.Parameter(start[:, :1].clone())
+        self.raw_gaps = nn.Parameter(_softplus_inverse(start.diff() - MIN_GAP))
+        self.deviation = nn.Parameter(torch.zeros(len(start), len(LEVELS)))
+        self.deviation.requires_grad_(self.level_scale > 0)
+
+    @property
+    def cutpoints(self) -> Float[Tensor, "T C"]:
+        """Grade boundaries of every target, increasing along C by at least `MIN_GAP`."""
+        gaps = MIN_GAP + F.softplus(self.raw_gaps.float())
+        cutpoints = torch.cat([self.first.float(), gaps], dim=1).cumsum(dim=1)[self.finding]
+        shift = self.level_scale * self.deviation.float()[self.finding, self.level]
+        return cutpoints + shift[:, None]
+
+    def forward(self, scores: Float[Tensor, "B T 1"]) -> Float[Tensor, "B T K"]:
+        """Return log-probabilities; see `grade_log_probs`."""
+        with torch.autocast(scores.device.type, enabled=False):
+            return grade_log_probs(scores[..., 0].float(), self.cutpoints)
+
+
+class SpacecutterLink(Link):
+    """The link of the spacecutter package, one module a target, run as one.
+
+    `torch.func.vmap` runs `spacecutter.models.LogisticCumulativeLink` over the stacked cutpoints
+    of all targets. It subtracts probabilities, so far from the cutpoints the likelihood meets
+    spacecutter's own floor of 1e-15 and its gradient vanishes: `CumulativeLink` has neither
+    limit. Cutpoints are sorted before use, since nothing else keeps them from crossing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        from spacecutter.models import LogisticCumulativeLink
+
+        modules = [LogisticCumulativeLink(len(Grade)) for _ in TARGETS]
+        stacked, _ = stack_module_state(modules)
+        self.raw_cutpoints = nn.Parameter(stacked["cutpoints"].detach().clone())
+        self._stateless = [modules[0]]  # In a list, so that it is no submodule with weights.
+
+    @property
+    def cutpoints(self) -> Float[Tensor, "T C"]:
+        """Grade boundaries of every target, increasing along C."""
+        return self.raw_cutpoints.float().sort(dim=-1).values
+
+    def probabilities(self, severity: Float[Tensor, "B T"]) -> Float[Tensor, "B T K"]:
+        """Return what spacecutter's modules give for each target."""
+
+        def one(cutpoints: Tensor, column: Tensor) -> Tensor:
+            state = {"cutpoints": cutpoints}
+            given: Tensor = functional_call(self._stateless[0], state, (column[:, None],))
+            return given
+
+        over_targets = vmap(one, in_dims=(0, 1), out_dims=1)
+        probabilities: Tensor = over_targets(self.cutpoints, severity)
+        return probabilities
+
+    def forward(self, scores: Float[Tensor, "B T 1"]) -> Float[Tensor, "B T K"]:
+        """Return the logarithm of spacecutter's probabilities, floored at 1e-15."""
+        with torch.autocast(scores.device.type, enabled=False):
+            return self.probabilities(scores[..., 0].float()).clamp_min(_CLAMP).log()
+
+
+class SoftmaxLink(Link):
+    """Unordered grades: one score for each; here to be compared with, not to be preferred.
+
+    Args:
+        frequencies: Expected share of each grade, as in `CumulativeLink`; equal scores predict it.
+    """
+
+    num_scores = len(Grade)
+    offset: Tensor
+
+    def __init__(self, *, frequencies: Frequencies = _UNIFORM) -> None:
+        super().__init__()
+        zero = torch.zeros(1, len(Finding))
+        start = grade_log_probs(zero, _initial_cutpoints(frequencies))[0]
+        findings = [list(Finding).index(t.finding) for t in TARGETS]
+        self.register_buffer("offset", start[findings])
+
+    def forward(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T S"]:
+        """Return the log-softmax of the scores over the grades."""
+        with torch.autocast(scores.device.type, enabled=False):
+            return F.log_softmax(scores.float() + self.offset, dim=-1)
+
+    def severity(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T"]:
+        """Return the expected grade, 0 to K - 1."""
+        probabilities = self.forward(scores).exp()
+        return probabilities @ torch.arange(self.num_scores, device=scores.device).float()
+
+
+def _initial_cutpoints(frequencies: Frequencies) -> Tensor:
+    rows: list[Any] = [row if isinstance(row, Sequence) else frequencies for row in frequencies]
+    if len(rows) != len(Finding) or any(len(row) != len(Grade) for row in rows):
+        raise ConfigurationError(
+            f"grade frequencies {frequencies} do not fit",
+            remedy=f"give {len(Grade)} shares, or a row of them for each of canal, foramen, recess",
+            code="VS-CFG-041",
+        )
+    return torch.tensor([cutpoints_from_frequencies(row) for row in rows])
+
+
+def _softplus_inverse(value: Tensor) -> Tensor:
+    # softplus(x) = log(1 + exp(x)); solved for x, and stable for small values.
+    return value + torch.log(-torch.expm1(-value))

@@ -1,0 +1,241 @@
+"""Losses: how far a graded batch is from its labels.
+
+Every loss is masked: a missing grade (-1) or point counts for nothing, and where all are missing
+the loss is 0, with a gradient of 0. Weighted means are ratios, sum(w l) / sum(w), as in the
+challenge's metric.
+
+Shapes:
+    B  studies    T  targets    K  grades    I J K  voxels    i j k  feature cells    L  levels
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from volspine.anatomy import TARGETS, Finding, Grade
+from volspine.errors import ConfigurationError
+from volspine.models.grader import Graded
+
+__all__ = [
+    "GradingLoss",
+    "any_severe_loss",
+    "cell_strides",
+    "grade_loss",
+    "guidance_loss",
+    "guidance_target",
+    "masked_mean",
+]
+
+_FINDINGS = tuple([t.index for t in TARGETS if t.finding is finding] for finding in Finding)
+_CANAL = _FINDINGS[list(Finding).index(Finding.CANAL)]
+
+
+def masked_mean(values: Float[Tensor, "..."], weights: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+    """Return sum(w v) / sum(w); 0 where every weight is 0, whatever the values there.
+
+    Example:
+        >>> masked_mean(torch.tensor([1.0, 5.0, float("nan")]), torch.tensor([3.0, 1.0, 0.0]))
+        tensor(2.)
+    """
+    kept = torch.where(weights > 0, values, 0.0)
+    total = weights.sum()
+    return (kept * weights).sum() / torch.where(total > 0, total, 1.0)
+
+
+def grade_loss(
+    log_probs: Float[Tensor, "B T K"],
+    grades: Int[Tensor, "B T"],
+    *,
+    grade_weights: Sequence[float] | None = None,
+    balance: Literal["rows", "findings"] = "rows",
+) -> Float[Tensor, ""]:
+    """Return the mean negative log-likelihood of the known grades.
+
+    Args:
+        log_probs: Log-probability of every grade.
+        grades: True grades; -1 where missing.
+        grade_weights: Weight of a row by its true grade; all 1 if omitted, which is what makes
+            probabilities calibrated.
+        balance: `rows`: every known grade counts alike; `findings`: canal, foramen and recess
+            count alike, however many of their grades are known.
+    """
+    nll = -log_probs.gather(-1, grades.clamp_min(0)[..., None])[..., 0]
+    weights = _row_weights(grades, grade_weights, like=nll)
+    if balance == "rows":
+        return masked_mean(nll, weights)
+    parts = torch.stack([masked_mean(nll[:, t], weights[:, t]) for t in _FINDINGS])
+    known = torch.stack([weights[:, t].sum() > 0 for t in _FINDINGS])
+    return masked_mean(parts, known.to(parts.dtype))
+
+
+def any_severe_loss(
+    log_probs: Float[Tensor, "B T K"],
+    grades: Int[Tensor, "B T"],
+    *,
+    grade_weights: Sequence[float] | None = None,
+    mode: Literal["max", "independent"] = "max",
+) -> Float[Tensor, ""]:
+    """Return the binary log loss of "some level of the canal is severe".
+
+    Only levels with a known grade take part; a study weighs as its worst level does.
+
+    Args:
+        log_probs: Log-probability of every grade of all 25 targets.
+        grades: True grades; -1 where missing.
+        grade_weights: Weight of a study by its worst known grade; all 1 if omitted.
+        mode: `max`: as the challenge's metric, the largest probability over the levels;
+            `independent`: one less the product of the levels' complements.
+    """
+    canal, truth = log_probs[:, _CANAL], grades[:, _CANAL]
+    known = truth >= 0
+    severe = canal[..., Grade.SEVERE].masked_fill(~known, -torch.inf)
+    spared = canal[..., : Grade.SEVERE].logsumexp(-1).clamp_max(0).masked_fill(~known, 0.0)
+    if mode == "max":
+        worst = severe.argmax(-1, keepdim=True)
+        log_any, log_none = severe.gather(-1, worst)[:, 0], spared.gather(-1, worst)[:, 0]
+    else:
+        log_none = spared.sum(-1)
+        log_any = torch.log(-torch.expm1(log_none.clamp_max(-1e-7)))
+    worst_grade = truth.max(-1).values  # -1 where no level is known
+    nll = -torch.where(worst_grade == Grade.SEVERE, log_any, log_none)
+    return masked_mean(nll, _row_weights(worst_grade, grade_weights, like=nll))
+
+
+def cell_strides(shape: Sequence[int], cells: Sequence[int]) -> tuple[int, ...]:
+    """Return the voxels along each axis that one feature cell stands for: a power of two.
+
+    Args:
+        shape: Voxels along each axis.
+        cells: Cells along each axis, ceil(voxels / stride) of them.
+
+    Example:
+        >>> cell_strides((32, 96, 144), (8, 6, 9))
+        (4, 16, 16)
+    """
+    return tuple(1 << (-(-n // m) - 1).bit_length() for n, m in zip(shape, cells, strict=True))
+
+
+def guidance_target(
+    points: Float[Tensor, "B T 3"],
+    shape: Sequence[int],
+    cells: Sequence[int],
+    *,
+    sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
+) -> Float[Tensor, "B T i j k"]:
+    """Return a Gaussian around each point on the grid of feature cells, summing to one.
+
+    Cell c along an axis of stride s covers the voxels s c to s c + s - 1, so its centre is at
+    voxel s c + (s - 1) / 2.
+
+    Args:
+        points: Voxel indices (i, j, k) of each target; anything finite where unknown.
+        shape: Voxels of the volume along each axis.
+        cells: Feature cells along each axis.
+        sigma_voxels: Standard deviation along each axis; at least half a cell is used.
+    """
+    logits: list[Tensor] = []
+    for axis, stride in enumerate(cell_strides(shape, cells)):
+        centres = torch.arange(cells[axis], device=points.device) * stride + (stride - 1) / 2
+        sigma = max(float(sigma_voxels[axis]), stride / 2)
+        logits.append(-0.5 * ((centres - points[..., axis, None]) / sigma) ** 2)
+    i, j, k = (logit.softmax(dim=-1) for logit in logits)
+    return i[..., :, None, None] * j[..., None, :, None] * k[..., None, None, :]
+
+
+def guidance_loss(
+    attention: Float[Tensor, "B T i j k"],
+    points: Float[Tensor, "B T 3"],
+    has_point: Bool[Tensor, "B T"],
+    *,
+    shape: Sequence[int],
+    sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
+) -> Float[Tensor, ""]:
+    """Return the divergence of each attention map from a Gaussian around its known point.
+
+    It is the cross-entropy less the entropy of the Gaussian: 0 where the map equals it.
+
+    Args:
+        attention: Where each target was looked for; sums to one over the cells.
+        points: Voxel indices (i, j, k) of each target.
+        has_point: Where a point is known.
+        shape: Voxels of the volume along i, j, k.
+        sigma_voxels: Standard deviation of the Gaussian; see `guidance_target`.
+    """
+    known = torch.where(has_point[..., None], points, 0.0)
+    target = guidance_target(known, shape, attention.shape[2:], sigma_voxels=sigma_voxels)
+    tiny = torch.finfo(torch.float32).tiny
+    looked = attention.float().clamp_min(tiny).log()
+    divergence = (target * (target.clamp_min(tiny).log() - looked)).sum(dim=(2, 3, 4))
+    return masked_mean(divergence, has_point.to(divergence.dtype))
+
+
+class GradingLoss(nn.Module):
+    """The training loss of a grader: grades, any severe canal, and where to look.
+
+    Args:
+        any_severe: Weight of `any_severe_loss`; 0 leaves it out.
+        guidance: Weight of `guidance_loss`; 0 leaves it out. It applies to graders that attend, on
+            targets with a known point.
+        grade_weights: Weight of a row by its true grade; all 1 if omitted.
+        balance: See `grade_loss`.
+        sigma_voxels: Spread of the guidance along i, j, k.
+
+    Raises:
+        ConfigurationError: If a weight is negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        any_severe: float = 0.0,
+        guidance: float = 0.0,
+        grade_weights: Sequence[float] | None = None,
+        balance: Literal["rows", "findings"] = "rows",
+        sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
+    ) -> None:
+        super().__init__()
+        if min(any_severe, guidance, *(grade_weights or (0.0,))) < 0:
+            raise ConfigurationError(
+                "a weight of the loss is negative",
+                remedy="give weights of zero or more",
+                code="VS-CFG-046",
+            )
+        self.any_severe, self.guidance = any_severe, guidance
+        self.grade_weights, self.balance = grade_weights, balance
+        self.sigma_voxels = tuple(sigma_voxels)
+
+    def forward(self, graded: Graded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return `loss`, the weighted sum, and each part of it by name.
+
+        Args:
+            graded: What the grader said.
+            batch: `volume` and `grades`; for guidance also `points` and `has_point`.
+        """
+        grades, weights = batch["grades"], self.grade_weights
+        parts = {
+            "grades": grade_loss(
+                graded.log_probs, grades, grade_weights=weights, balance=self.balance
+            )
+        }
+        total = parts["grades"]
+        if self.any_severe:
+            parts["any_severe"] = any_severe_loss(graded.log_probs, grades, grade_weights=weights)
+            total = total + self.any_severe * parts["any_severe"]
+        if self.guidance and graded.attention is not None and "points" in batch:
+            parts["guidance"] = guidance_loss(
+                graded.attention,
+                batch["points"],
+                batch["has_point"],
+                shape=batch["volume"].shape[2:],
+                sigma_voxels=self.sigma_voxels,
+            )
+            total = total + self.guidance * parts["guidance"]
+        return {"loss": total, **parts}
+
+
+def _row_weights(grades: Tensor, grade_weights: Sequence[float] | None, *, like: Tensor) -> Tensor:
+    table = torch.tensor(grade_weights or (1.0,) * len(Grade), dtype=like.dtype, device=like.device)
+    return torch.where(grades >= 0, table[grades.clamp_min(0)], 0.0)

@@ -266,9 +266,8 @@ def demo_bundle() -> Iterator[Check]:
     again = "install volspine again"
     try:
         files = json.loads((folder / "card.json").read_text(encoding="utf-8"))["files"]
-        broken = [
-            name for name, entry in files.items() if _sha256(folder / name) != entry["sha256"]
-        ]
+        claims = {name: entry["sha256"] for name, entry in files.items()}
+        broken = [name for name, claim in claims.items() if _sha256(folder / name) != claim]
     except (OSError, ValueError, KeyError, TypeError) as error:
         yield Check("demo bundle", State.FAULT, f"unreadable ({type(error).__name__})", again)
         return

@@ -65,7 +65,7 @@ def _devices(_: list[str]) -> Iterator[dict[str, Any]]:
 
 def _codecs(syntaxes: list[str]) -> Iterator[dict[str, Any]]:
     """Say of each transfer syntax whether pydicom finds a decoder for it."""
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     for syntax in syntaxes:

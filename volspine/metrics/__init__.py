@@ -1,1 +1,1 @@
-"""Metrics."""
+"""Measures of a prediction: pure functions first, `torchmetrics.Metric` second."""

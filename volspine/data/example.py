@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from volspine.anatomy import MIRRORED_INDEX
+from volspine.models.mirror import mirror_batch
 
 __all__ = ["NUM_VIEWS", "Example", "mirrored", "within"]
 
@@ -35,25 +35,18 @@ class Example(NamedTuple):
     """
 
     volume: Float[Tensor, "6 I J K"]
-    grades: Int[Tensor, "T"]
+    grades: Int[Tensor, " T"]
     points: Float[Tensor, "T 3"]
-    has_point: Bool[Tensor, "T"]
+    has_point: Bool[Tensor, " T"]
 
 
 def mirrored(example: Example) -> Example:
     """Return the mirror image of a patient: volume, grades and points with their sides swapped."""
-    swap = torch.tensor(MIRRORED_INDEX)
-    points = example.points[swap].clone()
-    points[:, 0] = example.volume.shape[1] - 1 - points[:, 0]
-    return Example(
-        volume=example.volume.flip(1),
-        grades=example.grades[swap],
-        points=points,
-        has_point=example.has_point[swap],
-    )
+    batch = {name: tensor[None] for name, tensor in example._asdict().items()}
+    return Example(**{name: tensor[0] for name, tensor in mirror_batch(batch).items()})
 
 
-def within(points: Float[Tensor, "T 3"], shape: tuple[int, int, int]) -> Bool[Tensor, "T"]:
+def within(points: Float[Tensor, "T 3"], shape: tuple[int, int, int]) -> Bool[Tensor, " T"]:
     """Return which points lie in a grid, half a voxel around the outermost centres included."""
     size = torch.tensor(shape, dtype=points.dtype)
     return ((points >= -0.5) & (points <= size - 0.5)).all(dim=1)

@@ -1,0 +1,209 @@
+"""`volspine fit | validate | test`: train and evaluate from a recipe.
+
+    volspine fit  -c experiments/phantom_quick.yaml --data.root ROOT --trainer.default_root_dir RUN
+    volspine fit  ... --ckpt_path last       resume
+    volspine test ... --ckpt_path best       score beside the prior, on studies never trained on
+
+A recipe is a LightningCLI configuration; every value can be overridden on the command line. A run
+lives in one folder:
+
+    RUN/config.yaml                     everything that `fit` was told
+    RUN/split.json                      who was trained on
+    RUN/checkpoints/best.ckpt, last.ckpt
+    RUN/logs/version_*/                 metrics.csv and TensorBoard events
+    RUN/test_metrics.json, test_predictions.csv
+
+Nothing in a checkpoint is executed: it is opened with `weights_only=True`, and what it says about
+classes is not read; the model comes from the recipe.
+"""
+
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentError
+
+from volspine.data.datamodule import RsnaDataModule
+from volspine.data.lightning import (
+    CSVLogger,
+    LearningRateMonitor,
+    LightningArgumentParser,
+    LightningCLI,
+    ModelCheckpoint,
+    SaveConfigCallback,
+    TensorBoardLogger,
+    pl,
+    require_safe_version,
+)
+from volspine.errors import ConfigurationError, WeightsError
+from volspine.grades import RESEARCH_USE
+from volspine.jobs import write_text
+from volspine.tasks.callbacks import StopOnNonFiniteLoss
+from volspine.tasks.grading import GradingTask
+
+__all__ = ["find_checkpoint", "run_lightning"]
+
+_OURS = {"model", "datamodule", "weights_only"}
+_COMMANDS = {
+    "fit": {*_OURS, "train_dataloaders", "val_dataloaders"},
+    "validate": {*_OURS, "dataloaders"},
+    "test": {*_OURS, "dataloaders"},
+}
+
+
+def run_lightning(arguments: list[str]) -> int:
+    """Run `fit`, `validate` or `test` and return the exit code.
+
+    Args:
+        arguments: The command, then its options.
+
+    Raises:
+        ConfigurationError: If an option or a value of the recipe cannot work.
+        WeightsError: If a checkpoint is missing or not plain data.
+        VolspineError: Whatever the data or the training find wrong.
+    """
+    require_safe_version()
+    try:
+        _Cli(arguments)
+    except SystemExit as request:  # --help and --print_config end so.
+        return request.code if isinstance(request.code, int) else int(request.code is not None)
+    return 0
+
+
+class _SaveConfig(SaveConfigCallback):
+    """Write the configuration into the run folder, not into the logger's."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write it once."""
+        del pl_module, stage
+        if trainer.is_global_zero and not self.already_saved:
+            text = self.parser.dump(self.config, skip_none=False)
+            write_text(Path(trainer.default_root_dir) / self.config_filename, text)
+        self.already_saved = True
+
+
+class _Cli(LightningCLI):
+    """LightningCLI with our task, our run folder, and no trust in checkpoints."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        command = next((word for word in arguments if word in _COMMANDS), "fit")
+        plain_errors: dict[str, Any] = {"exit_on_error": False}
+        # Each command saves its own configuration, so that a test does not overwrite a fit's.
+        name = "config.yaml" if command == "fit" else f"{command}_config.yaml"
+        super().__init__(
+            GradingTask,
+            RsnaDataModule,
+            args=arguments,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            save_config_callback=_SaveConfig,
+            save_config_kwargs={"config_filename": name},
+            parser_kwargs={**plain_errors, **{each: dict(plain_errors) for each in _COMMANDS}},
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Commands, and the arguments of the Trainer's method that are not options."""
+        return {name: set(skipped) for name, skipped in _COMMANDS.items()}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Tell the grader the shape of the grid."""
+        parser.link_arguments("data.grid.shape", "model.grader.init_args.shape", compute_fn=list)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, turning every complaint into one line.
+
+        Raises:
+            ConfigurationError: If an option or a value cannot work.
+        """
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            raise ConfigurationError(
+                _first_sentence(str(error)),
+                remedy="see the names and values of all options with --print_config",
+                code="VS-CFG-060",
+            ) from error
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: Lightning would let a checkpoint name classes in the recipe."""
+
+    def before_instantiate_classes(self) -> None:
+        """Fix the run folder, and find the checkpoint while nothing is loaded yet."""
+        config = self.config[str(self.subcommand)]
+        config.trainer.default_root_dir = str(config.trainer.default_root_dir or "runs")
+        if config.ckpt_path:
+            path = find_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir))
+            config.ckpt_path = str(path)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Return the Trainer, with our loggers and callbacks in the run folder."""
+        config = self._get(self.config_init, "trainer")
+        root = Path(config.default_root_dir)
+        if config.logger in (None, True):
+            table = CSVLogger(root, name="logs")
+            board = TensorBoardLogger(root, name="logs", version=table.version)
+            kwargs["logger"] = [table, board]
+        if config.enable_progress_bar is None:
+            kwargs["enable_progress_bar"] = sys.stderr.isatty()
+        kwargs["callbacks"] = [*(config.callbacks or []), *_callbacks(root, logs=config.logger)]
+        return super().instantiate_trainer(**kwargs)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
+    def after_test(self) -> None:
+        """Print the score beside the prior."""
+        print(f"{self.model.evaluation}\n{RESEARCH_USE}")
+
+
+def find_checkpoint(name: str | Path, run: Path) -> Path:
+    """Return the file of a checkpoint, checked to be plain data.
+
+    Args:
+        name: `best`, `last`, or a file.
+        run: The run's folder; `best` and `last` are looked up in its `checkpoints`.
+
+    Raises:
+        WeightsError: If there is none, or it is damaged or holds more than plain data.
+    """
+    path = Path(name)
+    if str(name) in ("best", "last"):
+        found = sorted((run / "checkpoints").glob(f"{name}*.ckpt"), key=lambda p: p.stat().st_mtime)
+        path = found[-1] if found else run / "checkpoints" / f"{name}.ckpt"
+    if not path.is_file():
+        raise WeightsError(
+            "there is no such checkpoint",
+            path=path,
+            remedy="train first, or give the run's folder as --trainer.default_root_dir",
+            code="VS-WGT-050",
+        )
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise WeightsError(
+            "the checkpoint is damaged, or holds more than tensors and plain data",
+            path=path,
+            remedy="use a checkpoint that volspine fit wrote; nothing in this one was run",
+            code="VS-WGT-051",
+        ) from error
+    return path
+
+
+def _callbacks(root: Path, *, logs: Any) -> list[pl.Callback]:
+    keep = ModelCheckpoint(
+        dirpath=root / "checkpoints",
+        filename="best",
+        monitor="val/score",
+        mode="min",
+        save_last=True,
+    )
+    watch: list[pl.Callback] = [keep, StopOnNonFiniteLoss()]
+    return watch if logs is False else [*watch, LearningRateMonitor("epoch")]
+
+
+def _first_sentence(text: str) -> str:
+    lines = [line.strip(" -") for line in text.splitlines() if line.strip(" -")]
+    return " ".join(lines)[:300].rstrip(".")

@@ -1,0 +1,249 @@
+"""GradingTask: how a grader is trained, chosen and tested; the grader itself is injected.
+
+A checkpoint carries what prediction needs as plain data under the key `volspine`, so that it loads
+with `weights_only=True` and no class name in it is ever looked up:
+
+    version        of this library
+    model          the grader's recipe: name in a closed list, and its arguments
+    data           grid, preprocessing version, roots' names, sizes of the sets
+    frequencies    25 x 3, of the grades that training could see
+    validation     the score of this very state, where there was a validation set
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from volspine import __version__
+from volspine.data.datamodule import RsnaDataModule
+from volspine.data.dataset import Batch
+from volspine.data.lightning import OptimizerCallable, pl
+from volspine.data.splits import write_split
+from volspine.decide import decide, frequencies
+from volspine.errors import ConfigurationError
+from volspine.jobs import write_text
+from volspine.models.losses import GradingLoss
+from volspine.models.mirror import mirror_targets, mirror_volume
+from volspine.tasks.evaluation import (
+    Evaluation,
+    evaluate,
+    predictions_csv,
+    score_terms,
+    study_losses,
+)
+from volspine.tasks.schedule import Schedule
+from volspine.types import FloatArray, IntArray
+
+__all__ = ["CHECKPOINT_KEY", "GradingTask"]
+
+CHECKPOINT_KEY = "volspine"
+"""Where a checkpoint holds what prediction needs."""
+
+_SCHEDULE = Schedule()
+
+Seen = tuple[Tensor, Tensor, list[str]]
+
+
+class GradingTask(pl.LightningModule):
+    """Train, validate and test a grader.
+
+    Args:
+        grader: From a volume (B, 6, I, J, K) to `Graded`; see `volspine.models.grader`.
+        loss: From what the grader says and the batch to `loss` and its parts.
+        optimizer: From parameters to an optimizer.
+        schedule: How the learning rate goes.
+        average_mirrors: Whether validation and test grade a study and its mirror image and
+            average, as the predictor does.
+        seed: Of dropout; each epoch starts from (seed, epoch), so that resuming changes nothing.
+    """
+
+    def __init__(
+        self,
+        grader: nn.Module,
+        *,
+        loss: GradingLoss | None = None,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        schedule: Schedule = _SCHEDULE,
+        average_mirrors: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            # Lightning advises to ignore modules, which would lose the recipe that the CLI gives.
+            warnings.simplefilter("ignore")
+            self.save_hyperparameters(logger=False)
+        for name in [name for name, value in self.hparams.items() if not _is_plain(value)]:
+            del self.hparams[name]
+        self.grader = grader
+        self.loss = loss or GradingLoss()
+        self.make_optimizer = optimizer
+        self.schedule = schedule
+        self.average_mirrors = average_mirrors
+        self.seed = seed
+        self.known: FloatArray | None = None
+        self.evaluation: Evaluation | None = None
+        self._seen: list[Seen] = []
+        self._trained_on: list[str] = []
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Return the probability of every grade, (B, 25, 3)."""
+        direct: Tensor = self.grader(volume).log_probs.exp()
+        if not self.average_mirrors:
+            return direct
+        reflected = self.grader(mirror_volume(volume)).log_probs.exp()
+        both: Tensor = (direct + mirror_targets(reflected)) / 2
+        return both
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and its schedule, which advances with every step."""
+        optimizer = self.make_optimizer(self.parameters())
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        scheduler = self.schedule.scheduler(optimizer, total)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_fit_start(self) -> None:
+        """Learn the prior of the training split, and write the split down."""
+        data = self._data()
+        self.known = frequencies(data.known_grades())
+        self._trained_on = [_fingerprint(s.key) for n in ("train", "val") for s in data.studies(n)]
+        if self.trainer.is_global_zero:
+            write_split(data.split, self._folder() / "split.json")
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's random numbers from (seed, epoch)."""
+        torch.manual_seed(1_000_003 * self.seed + self.current_epoch)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        del batch_idx
+        parts = self.loss(self.grader(batch["volume"]), batch)
+        size = len(batch["study_id"])
+        named = {f"train/{name}": value.detach() for name, value in parts.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=size)
+        self.log("loss", parts["loss"].detach(), prog_bar=True, logger=False, batch_size=size)
+        loss: Tensor = parts["loss"]
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Remember what was said about a batch."""
+        del batch_idx
+        self._remember(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the challenge's score and its terms, after the decision layer."""
+        probabilities, grades, _ = self._recall()
+        terms = score_terms(study_losses(decide(probabilities), grades))
+        score = float(np.mean(list(terms.values())))
+        self.log("val/score", score, prog_bar=True)
+        self.log_dict({f"val/{name}": value for name, value in terms.items()})
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Remember what was said about a batch."""
+        del batch_idx
+        self._remember(batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Evaluate beside the prior; write `test_metrics.json` and the predictions."""
+        probabilities, grades, keys = self._recall()
+        if self.known is None:
+            self.known = frequencies(self._data().known_grades())
+        result = self.evaluation = evaluate(probabilities, grades, self.known)
+        low, high = result.gain_interval
+        self.log("test/score", result.score)
+        self.log("test/prior", result.prior)
+        self.log("test/gain_low", low)
+        self.log("test/gain_high", high)
+        self.log_dict({f"test/{name}": value for name, value in result.terms.items()})
+        if self.trainer.is_global_zero:
+            self._write(result, probabilities, grades, keys)
+
+    def _write(
+        self, result: Evaluation, probabilities: FloatArray, grades: IntArray, keys: list[str]
+    ) -> None:
+        folder = self._folder()
+        seen = sum(_fingerprint(key) in set(self._trained_on) for key in keys)
+        metrics = {**result.to_dict(), "studies_seen_in_training": seen, "data": self._recipe()}
+        write_text(folder / "test_metrics.json", json.dumps(metrics, indent=1) + "\n")
+        write_text(folder / "test_predictions.csv", predictions_csv(probabilities, grades, keys))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put in what prediction needs, as plain data."""
+        score = self.trainer.callback_metrics.get("val/score")
+        checkpoint[CHECKPOINT_KEY] = {
+            "version": __version__,
+            "model": getattr(self.grader, "recipe", {}),
+            "data": self._recipe(),
+            "frequencies": None if self.known is None else self.known.tolist(),
+            "validation": {} if score is None else {"score": float(score)},
+            "trained_on": list(self._trained_on),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the training split's frequencies from a checkpoint.
+
+        Raises:
+            ConfigurationError: If the checkpoint is of another grader.
+        """
+        kept = checkpoint.get(CHECKPOINT_KEY)
+        if not isinstance(kept, Mapping):
+            return
+        mine = getattr(self.grader, "recipe", {})
+        if kept.get("model") != mine:
+            odd = sorted(k for k in {*mine, *kept["model"]} if mine.get(k) != kept["model"].get(k))
+            raise ConfigurationError(
+                f"the checkpoint is of another grader: {', '.join(odd)} differ",
+                remedy="use the recipe that it was trained with",
+                code="VS-CFG-051",
+            )
+        if kept.get("frequencies") is not None:
+            self.known = np.asarray(kept["frequencies"], dtype=np.float64)
+        self._trained_on = [str(mark) for mark in kept.get("trained_on", [])]
+
+    def _remember(self, batch: Batch) -> None:
+        self._seen.append((self(batch["volume"]).float(), batch["grades"], batch["study_id"]))
+
+    def _recall(self) -> tuple[FloatArray, IntArray, list[str]]:
+        """Return probabilities, grades and keys of this epoch, in float64, and forget them."""
+        probabilities = torch.cat([p for p, _, _ in self._seen]).double().cpu().numpy()
+        grades = torch.cat([g for _, g, _ in self._seen]).cpu().numpy()
+        keys = [key for _, _, several in self._seen for key in several]
+        self._seen.clear()
+        return probabilities / probabilities.sum(axis=-1, keepdims=True), grades, keys
+
+    def _data(self) -> RsnaDataModule:
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, RsnaDataModule):
+            raise ConfigurationError(
+                "the task was given no RsnaDataModule",
+                remedy="pass datamodule= to the Trainer",
+                code="VS-CFG-052",
+            )
+        return data
+
+    def _recipe(self) -> dict[str, Any]:
+        return self._data().recipe()
+
+    def _folder(self) -> Path:
+        return Path(self.trainer.default_root_dir)
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(_is_plain(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _fingerprint(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:12]

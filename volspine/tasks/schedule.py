@@ -1,0 +1,59 @@
+"""Schedule: how the learning rate goes over a run.
+
+It climbs linearly to its full height during `warmup` of the run and falls along half a cosine to
+`final` of that height:
+
+    factor(t) = t / w                                       t <= w
+    factor(t) = f + (1 - f) (1 + cos(pi (t - w) / (1 - w))) / 2     t > w
+
+with t the share of the run that is done. The first step of a warm-up is not zero.
+"""
+
+import math
+from dataclasses import dataclass
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from volspine.errors import ConfigurationError
+
+__all__ = ["Schedule"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A warm-up, then half a cosine.
+
+    Attributes:
+        warmup: Share of the run that climbs; 0 for none.
+        final: Factor at the end; 1 keeps the rate constant after the warm-up.
+    """
+
+    warmup: float = 0.1
+    final: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.warmup < 1 and 0 <= self.final <= 1):
+            raise ConfigurationError(
+                f"a schedule with warmup {self.warmup:g} and final {self.final:g} is impossible",
+                remedy="use a warmup from 0 to below 1 and a final factor from 0 to 1",
+                code="VS-CFG-050",
+            )
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """Return what the learning rate is multiplied by in a step, counted from 0.
+
+        Example:
+            >>> [round(Schedule(warmup=0.5, final=0.0).factor(s, 4), 2) for s in range(5)]
+            [0.5, 1.0, 1.0, 0.5, 0.0]
+        """
+        climbing = self.warmup * total_steps
+        if step + 1 <= climbing:
+            return (step + 1) / climbing
+        done = (step - climbing) / max(total_steps - climbing, 1)
+        wave = (1 + math.cos(math.pi * min(max(done, 0.0), 1.0))) / 2
+        return self.final + (1 - self.final) * wave
+
+    def scheduler(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
+        """Return the scheduler of a run of that many steps."""
+        return LambdaLR(optimizer, lambda step: self.factor(step, total_steps))

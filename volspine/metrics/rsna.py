@@ -41,6 +41,7 @@ __all__ = [
     "ratio",
     "rsna_score",
     "rsna_terms",
+    "score_terms",
 ]
 
 TERMS = (*FINDING_GROUPS, "any_severe")
@@ -114,9 +115,19 @@ def rsna_score(
     """
     truth = read_solution(solution, studies=studies)
     probabilities = read_submission(submission, truth, ignore_others=studies is not None)
-    score = rsna_terms(
+    terms = rsna_terms(
         truth.grades, probabilities, weights=truth.weights, normalize_rows=normalize_rows
-    ).score()
+    )
+    return score_terms(terms)
+
+
+def score_terms(terms: Terms) -> RsnaScore:
+    """Return the score over all studies, none of whose terms may lack a row.
+
+    Raises:
+        TableError: If a term has no graded row.
+    """
+    score = terms.score()
     if np.isnan(list(score.to_dict().values())).any():
         raise TableError(
             "canal, foramina or recesses have no graded row in the solution",

@@ -1,0 +1,193 @@
+"""The evaluation of a submission: scores, intervals and agreement, as text, data or a page.
+
+The page needs no network and no other file, and every text in it is escaped.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from volspine.anatomy import Grade
+from volspine.grades import RESEARCH_USE
+from volspine.metrics.bootstrap import Interval, bootstrap_scores
+from volspine.metrics.ordinal import OrdinalScores, confusion, ordinal_scores_by_finding
+from volspine.metrics.rsna import RsnaScore, rsna_terms, score_terms
+from volspine.metrics.tables import Frame, read_solution, read_submission
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["Evaluation", "evaluate", "render_evaluation"]
+
+CAUTION = (
+    "These numbers hold for the studies that were scored. Numbers of synthetic studies (phantoms) "
+    "prove the pipeline and say nothing about patients."
+)
+
+_LABELS = {
+    "total": "Score (mean of four)",
+    "spinal": "Spinal canal",
+    "foraminal": "Neural foramina",
+    "subarticular": "Subarticular",
+    "any_severe": "Any severe canal",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known about a submission.
+
+    Attributes:
+        score: The challenge's score and its terms; lower is better.
+        intervals: For each of its five numbers, one bootstrap interval a level; may be empty.
+        agreement: Agreement of the grade with the largest submitted probability, over all rows and
+            by finding.
+        confusion: Rows by true and given grade.
+        num_studies: Studies that were scored.
+        num_rows: Graded rows that were scored.
+        resamples: Bootstrap samples behind the intervals.
+    """
+
+    score: RsnaScore
+    intervals: Mapping[str, tuple[Interval, ...]]
+    agreement: Mapping[str, OrdinalScores]
+    confusion: tuple[tuple[int, ...], ...]
+    num_studies: int
+    num_rows: int
+    resamples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data; what is not defined is None."""
+        return {
+            "score": self.score.to_dict(),
+            "intervals": {
+                name: [interval._asdict() for interval in given]
+                for name, given in self.intervals.items()
+            },
+            "agreement": {name: _plain(s.to_dict()) for name, s in self.agreement.items()},
+            "confusion": [list(row) for row in self.confusion],
+            "num_studies": self.num_studies,
+            "num_rows": self.num_rows,
+            "resamples": self.resamples,
+            "notice": f"{RESEARCH_USE} {CAUTION}",
+        }
+
+    def to_text(self) -> str:
+        """Return a table for a terminal."""
+        scores = [
+            f"{label:<22}{value:>8}  {'  '.join(intervals)}".rstrip()
+            for label, value, intervals in self.score_rows()
+        ]
+        kappas = [
+            f"{name:<28}{_number(s.kappa, 3):>7}{_number(s.accuracy, 3):>10}"
+            f"{_number(s.majority, 3):>10}"
+            for name, s in self.agreement.items()
+        ]
+        return "\n".join(
+            [
+                f"{self.num_studies} studies, {self.num_rows} graded rows; lower is better",
+                *scores,
+                "",
+                f"{'most probable grade':<28}{'kappa':>7}{'accuracy':>10}{'majority':>10}",
+                *kappas,
+                "",
+                f"{RESEARCH_USE} {CAUTION}",
+            ]
+        )
+
+    def score_rows(self) -> list[tuple[str, str, list[str]]]:
+        """Return label, score and intervals of each of the five numbers, as text."""
+        return [
+            (
+                _LABELS[name],
+                _number(value, 4),
+                [
+                    f"{i.level:.0%} {_number(i.low, 4)} to {_number(i.high, 4)}"
+                    for i in self.intervals.get(name, ())
+                ],
+            )
+            for name, value in self.score.to_dict().items()
+        ]
+
+
+def evaluate(
+    solution: str | Path | Frame,
+    submission: str | Path | Frame,
+    *,
+    studies: set[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Return all that is known about a submission.
+
+    Args:
+        solution: A wide `train.csv` or the long form with `sample_weight`.
+        submission: `row_id` and three probabilities.
+        studies: Score these studies only; all of the solution's if omitted.
+        resamples: Bootstrap samples for the intervals; 0 for none.
+        seed: Of the bootstrap.
+
+    Raises:
+        TableError: If a table does not parse, the two do not fit, or a term has no graded row.
+    """
+    truth = read_solution(solution, studies=studies)
+    given = read_submission(submission, truth, ignore_others=studies is not None)
+    terms = rsna_terms(truth.grades, given, weights=truth.weights)
+    grades = given.argmax(axis=-1)
+    return Evaluation(
+        score=score_terms(terms),
+        intervals=bootstrap_scores(terms, resamples=resamples, seed=seed) if resamples else {},
+        agreement=ordinal_scores_by_finding(truth.grades, grades),
+        confusion=tuple(map(tuple, confusion(truth.grades, grades).tolist())),
+        num_studies=len(truth.studies),
+        num_rows=int((truth.grades >= 0).sum()),
+        resamples=resamples,
+    )
+
+
+def render_evaluation(evaluation: Evaluation) -> str:
+    """Return the page."""
+    return _template().render(
+        evaluation=evaluation,
+        grades=[grade.label for grade in Grade],
+        agreement=[
+            (name.replace("_", " "), [str(s.num_rows), *(_number(v, 3) for v in _measures(s))])
+            for name, s in evaluation.agreement.items()
+        ],
+        notices=(RESEARCH_USE, CAUTION),
+    )
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("volspine.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("evaluation.html.j2")
+
+
+def _measures(scores: OrdinalScores) -> tuple[float, ...]:
+    return (
+        scores.kappa,
+        scores.accuracy,
+        scores.majority,
+        scores.balanced_accuracy,
+        scores.mean_error,
+    )
+
+
+def _number(value: float, digits: int) -> str:
+    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _plain(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in numbers.items()}

@@ -25,10 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make every check and print what each found."""
-    from volspine.cli.checks import CHECKS, State
+    from volspine.cli import machine, packages
+    from volspine.cli.checks import State
     from volspine.cli.progress import track
 
-    checks = [found for look in track(CHECKS, "Looking", quiet=arguments.quiet) for found in look()]
+    looks = (*packages.CHECKS, *machine.CHECKS)
+    checks = [found for look in track(looks, "Looking", quiet=arguments.quiet) for found in look()]
     faults = sum(check.state is State.FAULT for check in checks)
     print(_as_json(checks) if arguments.json else _as_text(checks, faults))
     return int(faults > 0)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from volspine.anatomy import Protocol
+from volspine.geometry.axes import Plane
 from volspine.geometry.stack import Stack
 
-__all__ = ["Fault", "Identifiers", "Series", "Study"]
+__all__ = ["Fault", "Identifiers", "Series", "Source", "Study"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Series:
         stacks: Regular stacks of parallel slices.
         repairs: What was mended to make the series readable.
         instances: For each stack, for each of its slices, the source file and instance number.
+        frame_of_reference: FrameOfReferenceUID; series with different ones do not share a space.
     """
 
     uid: str
@@ -39,6 +41,12 @@ class Series:
     stacks: list[Stack]
     repairs: list[str] = field(default_factory=list)
     instances: list[list["Source"]] = field(default_factory=list)
+    frame_of_reference: str = ""
+
+    @property
+    def plane(self) -> Plane:
+        """Anatomical plane of its slices."""
+        return self.stacks[0].plane
 
 
 @dataclass(frozen=True)

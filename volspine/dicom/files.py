@@ -1,0 +1,180 @@
+"""Files: what a folder or a zip holds, as things that can be opened and read from the start.
+
+Only regular files count. Links to folders are never followed, so a loop cannot trap the walk, and
+pipes and devices are never opened. Members of a zip are decompressed in memory under caps; nothing
+is ever written, so their names cannot lead anywhere.
+"""
+
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from volspine.dicom.limits import Limits
+from volspine.errors import InputError, VolspineError
+
+__all__ = ["DiskFile", "ReadableFile", "ZipMember", "list_files"]
+
+_CHUNK = 1 << 20
+
+
+class ReadableFile(Protocol):
+    """Something that can be opened for reading, again and again."""
+
+    @property
+    def path(self) -> str:
+        """Where it is, as the user would say it."""
+
+    @property
+    def name(self) -> str:
+        """Path relative to what was asked for, with forward slashes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def open(self) -> BinaryIO:
+        """Return a stream at the start of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFile:
+    """A regular file on disk."""
+
+    path: str
+    name: str
+    size: int
+
+    def open(self) -> BinaryIO:
+        """Return a stream at the start of the file.
+
+        Raises:
+            InputError: If it cannot be opened.
+        """
+        try:
+            return Path(self.path).open("rb")
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember:
+    """A member of a zip; decompressed in memory each time it is opened."""
+
+    archive: str
+    name: str
+    size: int
+    compressed: int
+    limits: Limits
+
+    @property
+    def path(self) -> str:
+        """Archive and member, joined by an exclamation mark."""
+        return f"{self.archive}!{self.name}"
+
+    def open(self) -> BinaryIO:
+        """Return a stream over the decompressed bytes.
+
+        Raises:
+            LimitError: If it is larger than its entry or the limits say.
+            InputError: If the archive is damaged or encrypted.
+        """
+        try:
+            with zipfile.ZipFile(self.archive) as archive, archive.open(self.name) as member:
+                return io.BytesIO(self._read_capped(member))
+        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            raise InputError(
+                f"this member of the zip cannot be read ({type(error).__name__})",
+                remedy="unpack the archive and read the folder",
+                path=self.path,
+                code="VS-INP-004",
+            ) from error
+
+    def _read_capped(self, member: BinaryIO | io.BufferedIOBase) -> bytes:
+        parts, total = [], 0
+        while part := member.read(_CHUNK):
+            total += len(part)
+            self.limits.check_inflation(total, self.compressed, path=self.path, what="zip member")
+            parts.append(part)
+        return b"".join(parts)
+
+
+def list_files(path: Path, limits: Limits) -> list[ReadableFile]:
+    """Return every regular file under a folder, in a zip, or the one file itself.
+
+    Args:
+        path: A folder, a zip archive or a single file.
+        limits: Caps on number and size.
+
+    Raises:
+        InputError: If the path does not exist or is not readable.
+        LimitError: If there are too many files or a zip is too large.
+    """
+    if path.is_dir():
+        return _list_folder(path, limits)
+    if not path.is_file():
+        raise InputError(
+            "there is no such file or folder" if not path.exists() else "this is not a regular file",
+            remedy="check the path",
+            path=path,
+            code="VS-INP-001",
+        )
+    if zipfile.is_zipfile(path):
+        return _list_zip(path, limits)
+    return [DiskFile(str(path), path.name, path.stat().st_size)]
+
+
+def _list_folder(root: Path, limits: Limits) -> list[ReadableFile]:
+    found: list[ReadableFile] = []
+    for entry in _walk(root):
+        path = Path(entry.path)
+        found.append(
+            DiskFile(entry.path, path.relative_to(root).as_posix(), entry.stat().st_size)
+        )
+        limits.check("files", len(found), path=str(root), what="number of files")
+    return sorted(found, key=lambda file: file.name)
+
+
+def _walk(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """Yield regular files below a folder; links to files count, links to folders do not."""
+    pending = [folder]
+    while pending:
+        try:
+            entries = list(os.scandir(pending.pop()))
+        except OSError as error:
+            raise _unreadable(str(folder), error) from error
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(Path(entry.path))
+            elif entry.is_file():
+                yield entry
+
+
+def _list_zip(path: Path, limits: Limits) -> list[ReadableFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise _unreadable(str(path), error) from error
+    limits.check("files", len(entries), path=str(path), what="number of files")
+    total = sum(entry.file_size for entry in entries)
+    limits.check("archive_bytes", total, path=str(path), what="decompressed size in bytes")
+    members: list[ReadableFile] = [
+        ZipMember(str(path), entry.filename, entry.file_size, entry.compress_size, limits)
+        for entry in entries
+    ]
+    return sorted(members, key=lambda member: member.name)
+
+
+def _unreadable(path: str, error: Exception) -> VolspineError:
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return InputError(
+        f"cannot be read: {reason}",
+        remedy="check the file and its permissions",
+        path=path,
+        code="VS-INP-002",
+    )

@@ -1,0 +1,248 @@
+"""Instances: from the header of a file to its frames, each with place, encoding and acquisition.
+
+A frame is valid once it is an `Instance`: its position, orientation and spacing are finite and
+present, its encoding is one that can be decoded, and its pixels are all in the file. Whatever is
+not so raises the error that says what is wrong, and the file is set aside.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from volspine.dicom.functional import FrameGroups, frame_groups
+from volspine.dicom.header import Header
+from volspine.dicom.layout import PixelLayout, read_layout
+from volspine.dicom.limits import Limits
+from volspine.errors import GeometryError, PixelError
+from volspine.geometry.affine import orthonormalize
+from volspine.types import FloatArray
+
+__all__ = ["Acquisition", "Instance", "read_instances", "why_not_an_image"]
+
+_NOT_IMAGES = {
+    "1.2.840.10008.5.1.4.1.1.88": "a structured report",
+    "1.2.840.10008.5.1.4.1.1.11": "a presentation state",
+    "1.2.840.10008.5.1.4.1.1.104": "an encapsulated document",
+    "1.2.840.10008.5.1.4.1.1.4.2": "spectroscopy",
+    "1.2.840.10008.5.1.4.1.1.66": "a registration, segmentation or raw data object",
+}
+_MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquisition:
+    """How a frame was acquired, as far as its header says; times in milliseconds."""
+
+    description: str = ""
+    sequence: str = ""
+    image_type: tuple[str, ...] = ()
+    repetition_time: float | None = None
+    echo_time: float | None = None
+    inversion_time: float | None = None
+    number: str = ""
+    temporal_position: str = ""
+    echo_number: str = ""
+    trigger_time: str = ""
+    diffusion: str = ""
+    component: str = ""
+    stack_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One frame of one file.
+
+    Attributes:
+        header: The file's header.
+        layout: How the file's pixels are encoded.
+        frame: Index of the frame in the file, from 0.
+        study_uid: StudyInstanceUID; empty where absent.
+        series_uid: SeriesInstanceUID; empty where absent.
+        sop_uid: SOPInstanceUID; empty where absent. Not unique across series.
+        frame_of_reference: FrameOfReferenceUID; empty where absent.
+        number: InstanceNumber; for reports only, never for order.
+        origin_mm: Position of voxel (0, 0), LPS.
+        directions: Shape (2, 3); unit vectors along growing column, then row index.
+        spacing_mm: Distance between rows, then between columns.
+        slope: Rescale slope.
+        intercept: Rescale intercept.
+        acquisition: How it was acquired.
+    """
+
+    header: Header
+    layout: PixelLayout
+    frame: int
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    frame_of_reference: str
+    number: int | None
+    origin_mm: tuple[float, ...]
+    directions: FloatArray
+    spacing_mm: tuple[float, float]
+    slope: float
+    intercept: float
+    acquisition: Acquisition
+
+    @property
+    def path(self) -> str:
+        """Path of the file, as the user would say it."""
+        return self.header.path
+
+
+def why_not_an_image(header: Header) -> str | None:
+    """Return why a readable DICOM file is no image of the kind that is read; None if it is one."""
+    if header.media_class == _MEDIA_DIRECTORY:
+        return "a DICOMDIR; its paths are not followed"
+    sop_class = header.text("SOPClassUID")
+    for prefix, kind in _NOT_IMAGES.items():
+        if sop_class == prefix or sop_class.startswith(prefix + "."):
+            return f"{kind}, not an image"
+    if header.integer("Rows") is None and header.pixels is None:
+        return "a DICOM object without an image"
+    if (header.integer("SamplesPerPixel") or 1) > 1:
+        return "a colour image (secondary capture or picture of a report)"
+    return None
+
+
+def read_instances(header: Header, limits: Limits) -> list[Instance]:
+    """Return the frames of one image file.
+
+    Raises:
+        GeometryError: If position, orientation or spacing are missing or invalid.
+        PixelError: If the pixels are missing, cut short, or of a kind that is not read.
+        LimitError: If the file declares more than the limits allow.
+    """
+    layout = read_layout(header, limits)
+    if "MOSAIC" in header.text("ImageType").split("\\"):
+        raise GeometryError(
+            "this is a mosaic: many slices tiled into one image, which has no single position",
+            remedy="convert it to single slices or enhanced multi-frame first",
+            path=header.path,
+            code="VS-GEO-010",
+        )
+    groups = frame_groups(header, layout.frames)
+    return [_instance(header, layout, frame, groups[frame]) for frame in range(layout.frames)]
+
+
+def _instance(
+    header: Header, layout: PixelLayout, frame: int, groups: FrameGroups
+) -> Instance:
+    slope, intercept = _rescale(header, groups)
+    return Instance(
+        header=header,
+        layout=layout,
+        frame=frame,
+        study_uid=header.text("StudyInstanceUID"),
+        series_uid=header.text("SeriesInstanceUID"),
+        sop_uid=header.text("SOPInstanceUID"),
+        frame_of_reference=header.text("FrameOfReferenceUID"),
+        number=header.integer("InstanceNumber"),
+        origin_mm=_position(header, groups, layout.frames),
+        directions=_directions(header, groups),
+        spacing_mm=_spacing(header, groups),
+        slope=slope,
+        intercept=intercept,
+        acquisition=_acquisition(header, groups),
+    )
+
+
+def _numbers(header: Header, groups: FrameGroups, keyword: str) -> tuple[float, ...] | None:
+    texts = groups.texts(keyword)
+    if not texts:
+        return header.numbers(keyword)
+    try:
+        return tuple(float(text) for text in texts)
+    except ValueError:
+        return (math.nan,)
+
+
+def _position(header: Header, groups: FrameGroups, frames: int) -> tuple[float, ...]:
+    if frames > 1 and not groups.texts("ImagePositionPatient"):
+        raise GeometryError(
+            f"{frames} frames without a position for each",
+            remedy="export as enhanced multi-frame with functional groups, or as single frames",
+            path=header.path,
+            code="VS-GEO-011",
+        )
+    position = _numbers(header, groups, "ImagePositionPatient")
+    if position is None or len(position) != 3 or not np.all(np.isfinite(position)):
+        raise _invalid(header, "ImagePositionPatient", position, code="VS-GEO-001")
+    return position
+
+
+def _directions(header: Header, groups: FrameGroups) -> FloatArray:
+    cosines = _numbers(header, groups, "ImageOrientationPatient")
+    if cosines is None or len(cosines) != 6:
+        raise _invalid(header, "ImageOrientationPatient", cosines, code="VS-GEO-002")
+    try:
+        return orthonormalize(np.array(cosines))
+    except GeometryError as error:
+        error.path = header.path
+        raise
+
+
+def _spacing(header: Header, groups: FrameGroups) -> tuple[float, float]:
+    spacing = _numbers(header, groups, "PixelSpacing")
+    if spacing is None or len(spacing) != 2 or not all(0 < mm < 1e3 for mm in spacing):
+        raise _invalid(header, "PixelSpacing", spacing, code="VS-GEO-004")
+    return spacing[0], spacing[1]
+
+
+def _invalid(
+    header: Header, keyword: str, value: tuple[float, ...] | None, *, code: str
+) -> GeometryError:
+    finding = "is missing" if value is None else f"is invalid: {value}"
+    return GeometryError(
+        f"{keyword} {finding}, so where its voxels lie cannot be known",
+        remedy="export the series again with its geometry",
+        path=header.path,
+        code=code,
+    )
+
+
+def _rescale(header: Header, groups: FrameGroups) -> tuple[float, float]:
+    slope = _numbers(header, groups, "RescaleSlope") or (1.0,)
+    intercept = _numbers(header, groups, "RescaleIntercept") or (0.0,)
+    if not (math.isfinite(slope[0]) and math.isfinite(intercept[0])):
+        raise PixelError(
+            "RescaleSlope or RescaleIntercept is not finite",
+            remedy="export the series again",
+            path=header.path,
+            code="VS-PIX-004",
+        )
+    return slope[0], intercept[0]
+
+
+def _acquisition(header: Header, groups: FrameGroups) -> Acquisition:
+    def either(keyword: str, classic: str) -> str:
+        return "\\".join(groups.texts(keyword)) or header.text(classic)
+
+    description = (header.text("SeriesDescription"), header.text("ProtocolName"))
+    sequence = ("ScanningSequence", "SequenceVariant", "SequenceName", "PulseSequenceName")
+    return Acquisition(
+        description=description[0] or description[1],
+        sequence=" ".join(filter(None, map(header.text, sequence))),
+        image_type=tuple(either("FrameType", "ImageType").split("\\")),
+        repetition_time=_time(either("RepetitionTime", "RepetitionTime")),
+        echo_time=_time(either("EffectiveEchoTime", "EchoTime")),
+        inversion_time=_time(either("InversionTimes", "InversionTime")),
+        number=either("FrameAcquisitionNumber", "AcquisitionNumber"),
+        temporal_position=either("TemporalPositionIndex", "TemporalPositionIdentifier"),
+        echo_number=header.text("EchoNumbers"),
+        trigger_time=either("NominalCardiacTriggerDelayTime", "TriggerTime"),
+        diffusion=either("DiffusionBValue", "DiffusionBValue"),
+        component=" ".join(
+            (*groups.texts("ComplexImageComponent"), *groups.texts("MetaboliteMapDescription"))
+        ),
+        stack_id="\\".join(groups.texts("StackID")),
+    )
+
+
+def _time(text: str) -> float | None:
+    try:
+        value = float(text.split("\\")[0])
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None

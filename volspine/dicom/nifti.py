@@ -1,0 +1,300 @@
+"""NIfTI: a volume with an affine becomes a series with one stack.
+
+NIfTI's world is RAS, ours LPS: x and y change sign, once, here. Which array axis is which comes from
+the affine alone. Axes are then permuted and flipped, exactly, to the order a scanner would have
+used: sagittal slices go from right to left with columns to the back and rows to the feet; axial
+slices go from foot to head with columns to the left and rows to the back.
+
+NIfTI does not say what an image shows. The caller does (`protocol=`), or the file's name.
+"""
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Float
+
+from volspine.anatomy import PROTOCOLS, Protocol
+from volspine.dicom.descriptions import is_challenge_study
+from volspine.dicom.files import ReadableFile
+from volspine.dicom.identity import name_of_files
+from volspine.dicom.ledger import Ledger
+from volspine.dicom.limits import Limits
+from volspine.dicom.protocol import recognize_named
+from volspine.dicom.series import MIN_SLICES
+from volspine.dicom.study import Series, Source, Study
+from volspine.errors import GeometryError, InputError, NoUsableSeriesError, PixelError, VolspineError
+from volspine.geometry.affine import flip_frame
+from volspine.geometry.axes import PLANES, Plane
+from volspine.geometry.stack import Decoded, Stack
+from volspine.types import FloatArray, IntArray
+
+__all__ = ["is_nifti", "read_nifti", "read_nifti_study", "scanner_axes"]
+
+_HEADER_BYTES = 540
+_SCANNER_SIGNS = {"sagittal": (1, -1, 1), "coronal": (1, -1, 1), "axial": (1, 1, 1)}
+"""Signs, in LPS, of the directions of column, row and slice index."""
+
+_SCANNER_WORLD = {"sagittal": (1, 2, 0), "coronal": (0, 2, 1), "axial": (0, 1, 2)}
+"""World axis (x, y, z) that column, row and slice index run along."""
+
+_PLANE_NAMES: tuple[tuple[str, Plane], ...] = (
+    (r"sag", "sagittal"),
+    (r"cor", "coronal"),
+    (r"(?<![a-z])(ax|tra|tr[_-])", "axial"),
+)
+
+
+def is_nifti(name: str) -> bool:
+    """Return whether a file's name is that of a NIfTI volume.
+
+    Example:
+        >>> is_nifti("t2_sag.NII.gz"), is_nifti("1.dcm")
+        (True, False)
+    """
+    return name.lower().endswith((".nii", ".nii.gz"))
+
+
+def read_nifti_study(
+    root: Path,
+    files: Sequence[ReadableFile],
+    *,
+    ledger: Ledger,
+    protocol: Protocol | None,
+    limits: Limits,
+) -> Study:
+    """Return the study that NIfTI files form, a series a file.
+
+    Args:
+        root: What was read.
+        files: NIfTI files.
+        ledger: Where files that cannot be used are noted.
+        protocol: What they show; their names say it if omitted.
+        limits: Caps on sizes.
+
+    Raises:
+        VolspineError: If none can be used: the error of the first.
+    """
+    found = []
+    for file in files:
+        try:
+            found.append(read_nifti(file, protocol=protocol, limits=limits))
+        except VolspineError as error:
+            ledger.fault(error, file.name)
+    if not found:
+        raise ledger.errors[0]
+    order = (*PROTOCOLS, Protocol.OTHER)
+    return Study(
+        name=root.resolve().name if is_challenge_study(root) else name_of_files(files),
+        series=sorted(found, key=lambda series: (order.index(series.protocol), series.uid)),
+        faults=ledger.faults,
+        path=root,
+    )
+
+
+def read_nifti(file: ReadableFile, *, protocol: Protocol | None, limits: Limits) -> Series:
+    """Return one NIfTI volume as a series.
+
+    Raises:
+        GeometryError: If its header does not say where the voxels lie.
+        NoUsableSeriesError: If it is not one volume of three slices or more.
+        InputError: If it is not NIfTI.
+    """
+    header = _read_header(file)
+    affine = _affine_lps(header, file.path)
+    shape = _shape(header, file.path)
+    limits.check_inflation(
+        int(np.prod(shape)) * max(header["bitpix"] // 8, 4), file.size, path=file.path, what="volume"
+    )
+    plane, plane_reason = _plane(file, affine, protocol)
+    axes, flips = scanner_axes(affine, plane)
+    turned = _turned(affine, np.array(shape), axes, flips)
+    columns, rows, slices = (shape[axis] for axis in axes)
+    if slices < MIN_SLICES:
+        raise NoUsableSeriesError(
+            f"{slices} slices are no volume", path=file.path, code="VS-SER-001",
+            remedy="give the whole volume",
+        )  # fmt: skip
+    origins = turned[:3, 3] + np.arange(slices)[:, None] * turned[:3, 2]
+    stack = Stack(turned, origins, (columns, rows), _Loader(file, axes, flips))
+    known, reason = (
+        (protocol, "as the caller said")
+        if protocol is not None
+        else recognize_named(plane, Path(file.name).name, [stack])
+    )
+    uid = name_of_files([file])
+    source = Source(file.path, None, "", "")
+    return Series(
+        uid=uid,
+        name=f"nifti-{uid[:8]}",
+        protocol=known,
+        reason=f"{plane_reason}; {reason}",
+        stacks=[stack],
+        repairs=stack.repairs,
+        instances=[[source] * slices],
+    )
+
+
+def _open(file: ReadableFile) -> BinaryIO:
+    stream = file.open()
+    magic = stream.read(2)
+    stream.seek(0)
+    return gzip.GzipFile(fileobj=stream) if magic == b"\x1f\x8b" else stream  # type: ignore[return-value]
+
+
+def _read_header(file: ReadableFile) -> Any:
+    try:
+        with _open(file) as stream:
+            start = stream.read(_HEADER_BYTES)
+        kind = nib.Nifti2Header if start[4:8] in (b"n+2\0", b"ni2\0") else nib.Nifti1Header
+        return kind.from_fileobj(io.BytesIO(start))
+    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, OSError,
+            EOFError, ValueError, zlib.error, nib.wrapstruct.WrapStructError) as error:
+        raise InputError(
+            f"this is not a readable NIfTI file ({type(error).__name__})",
+            remedy="convert it again",
+            path=file.path,
+            code="VS-INP-010",
+        ) from error  # fmt: skip
+
+
+def _affine_lps(header: Any, path: str) -> FloatArray:
+    """Return the voxel-to-LPS affine, from the sform or the qform; never a guess."""
+    sform, qform = header.get_sform(coded=True), header.get_qform(coded=True)
+    stated = [affine for affine, code in (sform, qform) if code and affine is not None]
+    if not stated:
+        raise _unknown("neither sform nor qform is set", path)
+    determinants = [np.linalg.det(affine[:3, :3]) for affine in stated]
+    if not np.all(np.isfinite(stated[0])) or abs(determinants[0]) < 1e-6:
+        raise _unknown("its affine is singular", path)
+    if len(stated) == 2 and determinants[0] * determinants[1] < 0:
+        raise _unknown("sform and qform contradict one another about left and right", path)
+    return flip_frame(np.asarray(stated[0], dtype=np.float64))
+
+
+def _unknown(finding: str, path: str) -> GeometryError:
+    return GeometryError(
+        f"where the voxels lie cannot be known: {finding}",
+        remedy="convert it again from DICOM with its orientation",
+        path=path,
+        code="VS-GEO-020",
+    )
+
+
+def _shape(header: Any, path: str) -> tuple[int, int, int]:
+    shape = [int(size) for size in header.get_data_shape()]
+    while len(shape) > 3 and shape[-1] == 1:
+        shape.pop()
+    if len(shape) != 3 or min(shape) < 1 or header.get_data_dtype().names is not None:
+        raise NoUsableSeriesError(
+            f"an array of shape {tuple(shape)} is not one grey volume",
+            remedy="give one three-dimensional volume a file",
+            path=path,
+            code="VS-SER-006",
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def _plane(
+    file: ReadableFile, affine: FloatArray, protocol: Protocol | None
+) -> tuple[Plane, str]:
+    """Return the plane of the slices: as the caller or the name says, else the thick direction."""
+    if protocol is not None and protocol is not Protocol.OTHER:
+        plane: Plane = "axial" if protocol is Protocol.AXIAL_T2 else "sagittal"
+        return plane, f"{plane} slices by protocol"
+    name = Path(file.name).name.lower()
+    for pattern, named in _PLANE_NAMES:
+        if re.search(pattern, name):
+            return named, f"{named} slices by file name"
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    thick = int(np.argmax(spacing))
+    if spacing[thick] < 1.5 * float(np.median(spacing)):
+        return "sagittal", "sagittal slices assumed, since voxels are as thin in every direction"
+    plane = PLANES[_world_axes(affine)[thick]]
+    return plane, f"{plane} slices by voxel size"
+
+
+def _world_axes(affine: Float[np.ndarray, "4 4"]) -> list[int]:
+    """Return the world axis that each array axis is nearest to, a different one for each."""
+    orientation = nib.orientations.io_orientation(affine)
+    return [int(axis) for axis in orientation[:, 0]]
+
+
+def scanner_axes(
+    affine_lps: Float[np.ndarray, "4 4"], plane: Plane
+) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Return which array axes are column, row and slice, and which of them to reverse.
+
+    Example:
+        >>> scanner_axes(np.diag([-1.0, -1.0, 1.0, 1.0]), "sagittal")
+        ((1, 2, 0), (True, True, True))
+    """
+    world = _world_axes(affine_lps)
+    wanted = _SCANNER_WORLD[plane]
+    i, j, k = (world.index(axis) for axis in wanted)
+    signs = _SCANNER_SIGNS[plane]
+    reverse = [
+        bool(affine_lps[axis, array_axis] * sign < 0)
+        for axis, array_axis, sign in zip(wanted, (i, j, k), signs, strict=True)
+    ]
+    return (i, j, k), (reverse[0], reverse[1], reverse[2])
+
+
+def _turned(
+    affine: FloatArray,
+    shape: IntArray,
+    axes: tuple[int, int, int],
+    flips: tuple[bool, bool, bool],
+) -> FloatArray:
+    """Return the affine after permuting and reversing array axes; no voxel moves."""
+    turned = np.eye(4)
+    turned[:3, :3] = affine[:3, list(axes)]
+    turned[:3, 3] = affine[:3, 3]
+    for new, (old, is_flipped) in enumerate(zip(axes, flips, strict=True)):
+        if is_flipped:
+            turned[:3, 3] += affine[:3, old] * (shape[old] - 1)
+            turned[:3, new] *= -1.0
+    return turned + 0.0
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """Decodes one volume when `Stack.voxels` is first used."""
+
+    file: ReadableFile
+    axes: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+    def __call__(self) -> Decoded:
+        header = _read_header(self.file)
+        try:
+            with _open(self.file) as stream:
+                values = header.data_from_fileobj(stream)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise PixelError(
+                f"the volume is cut short or damaged ({type(error).__name__})",
+                remedy="convert it again",
+                path=self.file.path,
+                code="VS-PIX-010",
+            ) from error
+        voxels = np.asarray(values, dtype=np.float32).reshape(values.shape[:3])
+        voxels = voxels.transpose(self.axes)
+        voxels = voxels[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+        voxels, repairs = _finite(voxels, self.file.path)
+        return np.ascontiguousarray(voxels), tuple(range(voxels.shape[2])), repairs
+
+
+def _finite(voxels: Any, path: str) -> tuple[Any, tuple[str, ...]]:
+    holes = ~np.isfinite(voxels)
+    if not holes.any():
+        return voxels, ()
+    return np.where(holes, np.float32(0.0), voxels), (
+        f"{int(holes.sum())} voxels that were not finite are 0 [{path}]",
+    )

@@ -1,0 +1,202 @@
+"""Reading: a folder, a zip or a NIfTI file becomes a Study.
+
+The headers of all files are read first, which is quick; pixels are decoded when `Stack.voxels` is
+first used. Reading is lenient unless told otherwise: what cannot be used becomes a fault with its
+reason, and the rest goes on; only when nothing is left is there an error, and it is the first
+fault's own.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from volspine.anatomy import PROTOCOLS, Protocol
+from volspine.dicom.descriptions import described_protocols, is_challenge_study
+from volspine.dicom.files import ReadableFile, list_files
+from volspine.dicom.header import Header, read_header
+from volspine.dicom.identity import read_identifiers, study_name
+from volspine.dicom.instance import Instance, read_instances, why_not_an_image
+from volspine.dicom.ledger import Ledger
+from volspine.dicom.limits import DEFAULT_LIMITS, Limits
+from volspine.dicom.nifti import is_nifti, read_nifti_study
+from volspine.dicom.protocol import from_table, recognize
+from volspine.dicom.series import SeriesBuilder, series_key, short_name
+from volspine.dicom.study import Series, Study
+from volspine.errors import InputError, MixedStudyError, VolspineError
+
+__all__ = ["build_study", "read_files", "read_study"]
+
+
+def read_study(
+    path: str | Path,
+    *,
+    strict: bool = False,
+    protocol: str | Protocol | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Study:
+    """Return the study in a folder, a zip, a DICOM file or NIfTI.
+
+    Args:
+        path: Folder of a study (sub-folders are searched), zip archive, or NIfTI file or folder.
+        strict: Raise on everything that lenient reading repairs or sets aside as a fault.
+        protocol: What a NIfTI file shows, or every series of a DICOM study; recognized if omitted.
+        limits: Caps on sizes; nothing beyond them is allocated.
+
+    Raises:
+        InputError: If there is nothing readable, or two studies.
+        GeometryError: If no series has a geometry that can be trusted.
+        PixelError: If no series has pixels that can be read.
+        LimitError: If a limit is exceeded.
+
+    Example:
+        >>> read_study("no_such_folder")
+        Traceback (most recent call last):
+            ...
+        volspine.errors.InputError: there is no such file or folder
+    """
+    root, wanted = Path(path), None if protocol is None else Protocol(protocol)
+    files = list_files(root, limits)
+    ledger = Ledger(strict)
+    images = [file for file in files if is_nifti(file.name)]
+    instances = read_files(
+        [file for file in files if not is_nifti(file.name)], ledger=ledger, limits=limits
+    )
+    if images and not instances:
+        return read_nifti_study(root, images, ledger=ledger, protocol=wanted, limits=limits)
+    _refuse_nothing(root, instances, ledger)
+    _refuse_mixture(root, instances)
+    return build_study(root, instances, ledger=ledger, protocol=wanted, limits=limits)
+
+
+def read_files(
+    files: Sequence[ReadableFile], *, ledger: Ledger, limits: Limits
+) -> list[Instance]:
+    """Return every usable image frame among some files; the others are noted in the ledger."""
+    instances: list[Instance] = []
+    for file in files:
+        try:
+            instances += _read_file(file, ledger, limits)
+        except VolspineError as error:
+            ledger.fault(error, file.name)
+    return instances
+
+
+def _read_file(file: ReadableFile, ledger: Ledger, limits: Limits) -> list[Instance]:
+    header = read_header(file, limits)
+    if header is None:
+        ledger.set_aside(file.name, "VS-DCM-001", "not a DICOM file")
+        return []
+    reason = why_not_an_image(header)
+    if reason is not None:
+        ledger.set_aside(file.name, "VS-DCM-003", reason)
+        return []
+    return read_instances(header, limits)
+
+
+def _refuse_nothing(root: Path, instances: Sequence[Instance], ledger: Ledger) -> None:
+    if instances:
+        return
+    if ledger.errors:
+        raise ledger.errors[0]
+    raise InputError(
+        f"no DICOM images among {len(ledger.faults)} files",
+        remedy="give the folder that holds the study",
+        path=root,
+        code="VS-INP-003",
+    )
+
+
+def _refuse_mixture(root: Path, instances: Sequence[Instance]) -> None:
+    studies = {i.study_uid for i in instances if i.study_uid}
+    patients = {i.header.text("PatientID") for i in instances} - {""}
+    if len(studies) > 1 or len(patients) > 1:
+        raise MixedStudyError(
+            f"images of {max(len(studies), 1)} studies and {max(len(patients), 1)} patients are "
+            f"mixed here",
+            remedy="give one study at a time, each in its own folder",
+            path=root,
+            code="VS-MIX-001",
+        )
+
+
+def build_study(
+    root: Path,
+    instances: Sequence[Instance],
+    *,
+    ledger: Ledger,
+    protocol: Protocol | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Study:
+    """Return the study that instances of one StudyInstanceUID form.
+
+    Args:
+        root: What was read; decides the name of a challenge study and its table.
+        instances: Frames of one study.
+        ledger: Findings so far; series that fail are added.
+        protocol: What every series is; recognized if omitted.
+        limits: Caps on sizes.
+
+    Raises:
+        VolspineError: If no series forms a volume: the error of the first.
+    """
+    groups: dict[tuple[str, ...], list[Instance]] = defaultdict(list)
+    for instance in instances:
+        groups[series_key(instance)].append(instance)
+    described = described_protocols(root)
+    found: list[Series] = []
+    for key in sorted(groups):
+        members = groups[key]
+        name = _series_name(root, key, members)
+        try:
+            built = SeriesBuilder(key, name, ledger=ledger, limits=limits).build(members)
+        except VolspineError as error:
+            ledger.fault(error, name)
+            continue
+        for series in built:
+            _assign(series, members, described.get(name), protocol)
+        found += built
+    if not found:
+        raise ledger.errors[0]
+    return Study(
+        name=study_name(root, instances),
+        series=sorted(found, key=_series_order),
+        faults=ledger.faults,
+        repairs=_study_repairs(found),
+        identifiers=read_identifiers(instances[0], limits),
+        path=root,
+    )
+
+
+def _assign(
+    series: Series,
+    members: Sequence[Instance],
+    described: Protocol | None,
+    given: Protocol | None,
+) -> None:
+    if given is not None:
+        series.protocol, series.reason = given, "as the caller said"
+    elif described is not None:
+        series.protocol, series.reason = from_table(described)
+    else:
+        acquisitions = [instance.acquisition for instance in members]
+        series.protocol, series.reason = recognize(series.plane, acquisitions, series.stacks)
+
+
+def _series_name(root: Path, key: Sequence[str], members: Sequence[Instance]) -> str:
+    """Return the folder's name in a challenge root, else a label without header content."""
+    parents = {PurePosixPath(member.header.file.name).parent for member in members}
+    if is_challenge_study(root) and len(parents) == 1:
+        return parents.pop().name or short_name(key)
+    return short_name(key)
+
+
+def _series_order(series: Series) -> tuple[int, str, str]:
+    order = (*PROTOCOLS, Protocol.OTHER)
+    return order.index(series.protocol), series.uid, series.reason
+
+
+def _study_repairs(found: Sequence[Series]) -> list[str]:
+    frames = {series.frame_of_reference for series in found} - {""}
+    if len(frames) < 2:
+        return []
+    return [f"series lie in {len(frames)} different frames of reference"]

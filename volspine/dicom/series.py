@@ -1,0 +1,305 @@
+"""Series: from the instances of one SeriesInstanceUID to its regular stacks.
+
+Position and orientation alone decide which slices belong together and in which order; instance
+numbers, slice locations and file names decide nothing. One SeriesInstanceUID may give several
+series here, when its slices lie in different planes or frames of reference.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from volspine.anatomy import Protocol
+from volspine.dicom.instance import Instance
+from volspine.dicom.ledger import Ledger
+from volspine.dicom.limits import Limits
+from volspine.dicom.overlap import drop_duplicates, separate
+from volspine.dicom.pixels import StackDecoder
+from volspine.dicom.study import Series
+from volspine.errors import GeometryError, NoUsableSeriesError, PixelError
+from volspine.geometry.affine import orthonormalize, stack_affine
+from volspine.geometry.axes import plane_of, positive_normal
+from volspine.geometry.piles import Pile, lines, measure, orientation_groups, runs
+from volspine.geometry.stack import Stack
+from volspine.types import FloatArray
+
+__all__ = ["MIN_SLICES", "SeriesBuilder", "series_key", "short_name"]
+
+MIN_SLICES = 3
+"""Fewer slices do not show a volume."""
+
+JITTER_NOTE = 0.01
+"""Uneven positions above this fraction of the spacing are mentioned."""
+
+T = TypeVar("T")
+
+
+def series_key(instance: Instance) -> tuple[str, ...]:
+    """Return what instances of one series share: its UID, or what stands in for a missing one."""
+    if instance.series_uid:
+        return (instance.series_uid,)
+    acquisition = instance.acquisition
+    plane = plane_of(positive_normal(instance.directions))
+    return (
+        "",
+        plane,
+        acquisition.description,
+        str(acquisition.echo_time),
+        str(acquisition.repetition_time),
+        f"{instance.layout.rows}x{instance.layout.columns}",
+    )
+
+
+def short_name(key: Sequence[str]) -> str:
+    """Return a label of a series that carries nothing of its header.
+
+    Example:
+        >>> short_name(["1.2.3"])
+        'series-5d2d5c8a'
+    """
+    return f"series-{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:8]}"
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+    """Return items with equal keys together, the largest group first, ties in order of arrival."""
+    groups: dict[Hashable, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+class SeriesBuilder:
+    """Builds the series of one SeriesInstanceUID.
+
+    Args:
+        key: What its instances share, from `series_key`.
+        name: Label in outputs.
+        ledger: Where findings of the study go.
+        limits: Caps on the size of a stack.
+    """
+
+    def __init__(
+        self, key: Sequence[str], name: str, *, ledger: Ledger, limits: Limits
+    ) -> None:
+        self._key, self._name, self._ledger, self._limits = key, name, ledger, limits
+        self._repairs: list[str] = []
+
+    def build(self, instances: Sequence[Instance]) -> list[Series]:
+        """Return the series that the instances form: usually one.
+
+        Raises:
+            NoUsableSeriesError: If no stack of three slices or more is found, or slices at one
+                place cannot be told apart.
+            GeometryError: If pixel spacings contradict one another.
+        """
+        ordered = sorted(map(self._mended, instances), key=_canonical)
+        self._mention_notes(ordered)
+        found = [
+            series
+            for part in self._same_frame(self._without_localizers(ordered))
+            for series in self._planes(part)
+        ]
+        if not found:
+            raise NoUsableSeriesError(
+                f"{len(instances)} images form no stack of {MIN_SLICES} parallel slices",
+                remedy="give the whole series; a volume needs several slices",
+                path=self._name,
+                code="VS-SER-001",
+            )
+        return found
+
+    def _mended(self, instance: Instance) -> Instance:
+        if instance.slope != 0.0:
+            return instance
+        error = PixelError(
+            "RescaleSlope is 0, which would make every voxel equal: read as 1",
+            remedy="export the series again",
+            code="VS-PIX-007",
+        )
+        self._ledger.repair(error, self._repairs)
+        return replace(instance, slope=1.0)
+
+    def _mention_notes(self, instances: Sequence[Instance]) -> None:
+        notes = {note for instance in instances for note in instance.header.notes}
+        if any(instance.layout.is_inverted for instance in instances):
+            notes.add("MONOCHROME1 inverted to MONOCHROME2")
+        if not self._key[0]:
+            notes.add("SeriesInstanceUID is missing: grouped by geometry and acquisition")
+        self._repairs += sorted(notes)
+
+    def _without_localizers(self, instances: list[Instance]) -> list[Instance]:
+        rest = [i for i in instances if "LOCALIZER" not in i.acquisition.image_type]
+        if not rest or len(rest) == len(instances):
+            return instances
+        self._repairs.append(f"{len(instances) - len(rest)} localizer images set aside")
+        self._ledger.set_aside(
+            self._name, "VS-SER-004", self._repairs[-1] + " from among the slices of a series"
+        )
+        return rest
+
+    def _same_frame(self, instances: list[Instance]) -> list[list[Instance]]:
+        """Split by frame of reference; a file without one goes with the most."""
+        named = [i.frame_of_reference for i in instances if i.frame_of_reference]
+        usual = max(sorted(set(named)), key=named.count, default="")
+        return _grouped(instances, lambda i: i.frame_of_reference or usual)
+
+    def _planes(self, instances: list[Instance]) -> list[Series]:
+        stacks = [stack for group in self._parallel(instances) for stack in self._stacks(group)]
+        by_plane = _grouped(stacks, lambda pair: pair[0].plane)
+        return [self._series(pairs, instances) for pairs in by_plane]
+
+    def _series(
+        self, pairs: list[tuple[Stack, StackDecoder]], instances: Sequence[Instance]
+    ) -> Series:
+        pairs = sorted(pairs, key=lambda pair: _height(pair[0]))
+        return Series(
+            uid=self._key[0] or self._name,
+            name=self._name,
+            protocol=Protocol.OTHER,
+            reason="",
+            stacks=[stack for stack, _ in pairs],
+            repairs=self._repairs,
+            instances=[decoder.sources for _, decoder in pairs],
+            frame_of_reference=instances[0].frame_of_reference,
+        )
+
+    def _parallel(self, instances: list[Instance]) -> list[list[Instance]]:
+        """Split by orientation, then by matrix size; refuse pixel spacings that differ."""
+        groups = orientation_groups(np.stack([i.directions for i in instances]))
+        found: list[list[Instance]] = []
+        for members in groups:
+            sizes = _grouped(
+                [instances[i] for i in members], lambda i: (i.layout.rows, i.layout.columns)
+            )
+            for group in sizes:
+                self._check_spacing(group)
+            self._mention_sizes(sizes)
+            found += sizes
+        return found
+
+    def _mention_sizes(self, sizes: list[list[Instance]]) -> None:
+        for group in sizes[1:]:
+            layout = group[0].layout
+            error = GeometryError(
+                f"{len(group)} of the parallel slices have another matrix size "
+                f"({layout.columns} x {layout.rows})",
+                remedy="give the series without them",
+                path=group[0].path,
+                code="VS-GEO-012",
+            )
+            self._ledger.repair(error, self._repairs)
+
+    def _check_spacing(self, group: list[Instance]) -> None:
+        spacing = np.array([i.spacing_mm for i in group])
+        usual = np.median(spacing, axis=0)
+        odd = np.flatnonzero(np.any(np.abs(spacing / usual - 1.0) > 1e-3, axis=1))
+        if len(odd):
+            first = group[int(odd[0])]
+            raise GeometryError(
+                f"PixelSpacing differs between parallel slices of one size: {first.spacing_mm} mm "
+                f"beside {tuple(usual.tolist())} mm",
+                remedy="export the series again; neither value can be trusted",
+                path=first.path,
+                code="VS-GEO-005",
+            )
+
+    def _stacks(self, group: list[Instance]) -> list[tuple[Stack, StackDecoder]]:
+        directions = orthonormalize(
+            np.mean([i.directions for i in group], axis=0).reshape(6)
+        )
+        origins = np.array([i.origin_mm for i in group])
+        found = []
+        for line in lines(origins, directions):
+            for members in self._distinct([group[i] for i in line], directions):
+                found += self._runs(members, directions)
+        return found
+
+    def _distinct(
+        self, line: list[Instance], directions: FloatArray
+    ) -> list[list[Instance]]:
+        depth = _depth(line, directions)
+        kept = drop_duplicates(line, depth, limits=self._limits, repairs=self._repairs)
+        line, depth = [line[i] for i in kept], depth[kept]
+        parts = separate(line, depth, ledger=self._ledger, repairs=self._repairs)
+        return [[line[i] for i in part] for part in parts]
+
+    def _runs(
+        self, line: list[Instance], directions: FloatArray
+    ) -> list[tuple[Stack, StackDecoder]]:
+        found = []
+        for run in runs(_depth(line, directions)):
+            members = [line[i] for i in run]
+            if len(members) < MIN_SLICES:
+                self._leave_out(members)
+            else:
+                found.append(self._stack(members, directions))
+        return found
+
+    def _leave_out(self, members: list[Instance]) -> None:
+        text = f"{len(members)} slices apart from any stack are set aside"
+        self._repairs.append(f"{text} [{members[0].path}]")
+        self._ledger.set_aside(members[0].path, "VS-SER-005", text)
+
+    def _stack(
+        self, members: list[Instance], directions: FloatArray
+    ) -> tuple[Stack, StackDecoder]:
+        first = members[0]
+        size = 4 * len(members) * first.layout.rows * first.layout.columns
+        self._limits.check("stack_bytes", size, path=first.path, what="bytes of one stack")
+        origins = np.array([i.origin_mm for i in members])
+        pile = measure(origins, directions)
+        self._mention(pile)
+        affine = stack_affine(directions, first.spacing_mm, origins[0], step_mm=pile.step_mm)
+        decoder = StackDecoder(members, strict=self._ledger.strict, limits=self._limits)
+        plane = (first.layout.columns, first.layout.rows)
+        return Stack(affine, origins, plane, decoder, repairs=self._repairs), decoder
+
+    def _mention(self, pile: Pile) -> None:
+        if pile.missing:
+            self._repair_geometry(
+                f"missing_slices={pile.missing}: slices are missing inside a stack; the others "
+                f"keep their true positions",
+                code="VS-GEO-007",
+            )
+        if pile.is_uneven:
+            self._repair_geometry(
+                "uneven spacing between slices; each keeps its true position", code="VS-GEO-008"
+            )
+        elif pile.jitter > JITTER_NOTE:
+            self._repairs.append(f"positions scatter by {pile.jitter:.0%} of the slice spacing")
+        if pile.is_sheared:
+            self._repairs.append("sheared: slices are shifted in their own plane; the affine says so")
+
+    def _repair_geometry(self, finding: str, *, code: str) -> None:
+        error = GeometryError(
+            finding, remedy="export the series again if slices were lost", path=None, code=code
+        )
+        self._ledger.repair(error, self._repairs)
+
+
+def _depth(slices: Sequence[Instance], directions: FloatArray) -> FloatArray:
+    origins = np.array([i.origin_mm for i in slices])
+    return np.asarray(origins @ positive_normal(directions), dtype=np.float64)
+
+
+def _canonical(instance: Instance) -> tuple[object, ...]:
+    """Order that names of files and instance numbers have no part in."""
+    directions = np.round(instance.directions, 3).reshape(6) + 0.0
+    return (
+        tuple(directions.tolist()),
+        instance.origin_mm,
+        instance.sop_uid,
+        instance.frame,
+        instance.acquisition.echo_time or 0.0,
+    )
+
+
+def _height(stack: Stack) -> tuple[float, ...]:
+    """Order stacks from head to foot, then from front to back, then from right to left."""
+    centre = stack.slice_origins_mm.mean(axis=0)
+    x, y, z = np.round(centre, 3).tolist()
+    return -z, y, x

@@ -1,0 +1,185 @@
+"""Piles: from loose slices to the regular stacks that they were scanned as.
+
+One DICOM series may hold several stacks: tilted ones, one for each disc, or parallel blocks with a
+gap. Slices are told apart by three questions, each answered from position and orientation alone:
+
+1. Do they have the same orientation?               `orientation_groups`
+2. Do they lie behind one another, on one line?     `lines`
+3. Are they evenly spaced, up to missing slices?    `runs`
+
+Within a stack the step from slice to slice may be oblique to the slices (a sheared stack, as from a
+tilted gantry); it is the same for all of them.
+
+Shapes:
+    N  slices of a series      K  slices of a stack
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from volspine.geometry.axes import positive_normal
+from volspine.types import FloatArray
+
+__all__ = ["Pile", "lines", "measure", "orientation_groups", "runs"]
+
+SAME_DIRECTION = 1e-3
+"""Direction cosines that differ by less belong to one stack."""
+
+SAME_LINE_MM = 1.0
+"""In-plane scatter of the positions of one stack: jitter of the table, rounding in the file."""
+
+SAME_PLACE_MM = 0.05
+"""Slices closer than this show the same place."""
+
+LARGEST_GAP = 3.25
+"""A step of more than this many slice spacings (three or more missing) ends a stack."""
+
+UNEVEN = 0.2
+"""Steps off by more than this fraction of the spacing make a stack irregular."""
+
+SHEARED = 0.02
+"""A step this oblique to the slices (tangent of the angle to their normal) is called sheared."""
+
+
+@dataclass(frozen=True)
+class Pile:
+    """How the slices of one stack lie.
+
+    Attributes:
+        spacing_mm: Distance between neighbouring slices along their normal.
+        step_mm: Shape (3,); from a slice to the next, `spacing_mm` apart along the normal.
+        missing: How many slices are missing inside.
+        is_uneven: Whether the steps vary by more than a fifth of the spacing.
+        jitter: Largest deviation of a position from even spacing, as a fraction of the spacing.
+        shear: Tangent of the angle between step and normal.
+    """
+
+    spacing_mm: float
+    step_mm: FloatArray
+    missing: int
+    is_uneven: bool
+    jitter: float
+    shear: float
+
+    @property
+    def is_sheared(self) -> bool:
+        """Whether slices are shifted in their own plane from one to the next."""
+        return self.shear > SHEARED
+
+
+def orientation_groups(directions: Float[np.ndarray, "N 2 3"]) -> list[list[int]]:
+    """Return indices of slices with the same row and column directions, a list a group.
+
+    A slice joins the first group whose first member is near enough, so the order of the input
+    decides ties; give it in an order that does not depend on file names.
+    """
+    groups: list[list[int]] = []
+    for index, direction in enumerate(directions):
+        for group in groups:
+            if np.abs(directions[group[0]] - direction).max() < SAME_DIRECTION:
+                group.append(index)
+                break
+        else:
+            groups.append([index])
+    return groups
+
+
+def lines(
+    origins_mm: Float[np.ndarray, "N 3"], directions: Float[np.ndarray, "2 3"]
+) -> list[list[int]]:
+    """Return indices of parallel slices that lie behind one another, ordered along the normal.
+
+    Positions of one stack, seen along the normal, fall on one spot. In a sheared stack they wander
+    evenly; the drift is then estimated from neighbours and taken out first.
+
+    Args:
+        origins_mm: Position of each slice's voxel (0, 0).
+        directions: Row and column directions that all the slices share.
+    """
+    depth = origins_mm @ positive_normal(directions)
+    order = np.argsort(depth, kind="stable")
+    spots = (origins_mm @ directions.T)[order]  # N 2, where each is in its own plane
+    plain = _clusters(spots)
+    if len(plain) > 1 and min(map(len, plain)) == 1:
+        straightened = _clusters(spots - _drift(spots, depth[order]))
+        if len(straightened) < len(plain):
+            plain = straightened
+    return [[int(order[i]) for i in cluster] for cluster in plain]
+
+
+def _drift(spots: FloatArray, depth: FloatArray) -> FloatArray:
+    """Return the in-plane shift of each slice under the commonest shift a millimetre."""
+    apart = np.diff(depth) > SAME_PLACE_MM
+    if not apart.any():
+        return np.zeros_like(spots)
+    slopes = np.diff(spots, axis=0)[apart] / np.diff(depth)[apart, None]
+    return np.asarray(np.median(slopes, axis=0) * (depth - depth[0])[:, None], dtype=np.float64)
+
+
+def _clusters(spots: FloatArray) -> list[list[int]]:
+    """Return connected groups of points, linked when nearer than `SAME_LINE_MM`."""
+    # Most slices share one spot: compare the few different ones, not all with all.
+    places, member = np.unique(np.round(spots, 2), axis=0, return_inverse=True)
+    near = np.linalg.norm(places[:, None] - places[None], axis=2) < SAME_LINE_MM
+    label = np.full(len(places), -1)
+    for number in range(len(places)):
+        frontier = [number] if label[number] < 0 else []
+        while frontier:
+            fresh = np.flatnonzero(near[frontier.pop()] & (label < 0))
+            label[fresh] = number
+            frontier.extend(fresh.tolist())
+    owner = label[member.ravel()]
+    found = [np.flatnonzero(owner == number).tolist() for number in np.unique(owner)]
+    return sorted(found)
+
+
+def runs(depth_mm: Float[np.ndarray, "K"]) -> list[list[int]]:
+    """Return slices of one line, cut where more than two neighbours are missing.
+
+    Args:
+        depth_mm: Position of each slice along the normal, increasing.
+
+    Example:
+        >>> runs(np.array([0.0, 4, 8, 12, 60, 64, 68]))
+        [[0, 1, 2, 3], [4, 5, 6]]
+    """
+    steps = np.diff(depth_mm)
+    if not len(steps):
+        return [list(range(len(depth_mm)))]
+    cuts = np.flatnonzero(steps > LARGEST_GAP * _usual(steps)) + 1
+    return [part.tolist() for part in np.split(np.arange(len(depth_mm)), cuts)]
+
+
+def _usual(steps: FloatArray) -> float:
+    """Return the lower median: with few slices, one gap must not pass for the spacing."""
+    return float(np.sort(steps)[(len(steps) - 1) // 2])
+
+
+def measure(
+    origins_mm: Float[np.ndarray, "K 3"], directions: Float[np.ndarray, "2 3"]
+) -> Pile:
+    """Return how the slices of one stack lie; two at least, ordered along their normal.
+
+    Evenly spaced slices give the mean step, which spreads the rounding of the file over the stack;
+    with missing slices the step is the usual one.
+    """
+    normal = positive_normal(directions)
+    depth = origins_mm @ normal
+    steps = np.diff(depth)
+    usual = _usual(steps)
+    counts = np.maximum(np.rint(steps / usual), 1.0)  # K-1, slices travelled by each step
+    is_uneven = bool(np.any(np.abs(steps - counts * usual) > UNEVEN * usual))
+    if not is_uneven:
+        usual = float(steps.sum() / counts.sum())
+    index = np.concatenate([[0.0], np.cumsum(counts)])
+    travel = (origins_mm[-1] - origins_mm[0]) / (depth[-1] - depth[0])
+    return Pile(
+        spacing_mm=usual,
+        step_mm=travel * usual,
+        missing=0 if is_uneven else int(counts.sum()) - len(steps),
+        is_uneven=is_uneven,
+        jitter=float(np.abs(depth - depth[0] - index * usual).max() / usual),
+        shear=float(np.linalg.norm(travel - normal)),
+    )

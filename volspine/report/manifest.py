@@ -24,6 +24,7 @@ __all__ = [
     "grades_from_manifest",
     "manifest",
     "manifest_text",
+    "model_notices",
     "notices",
     "read_manifest",
 ]
@@ -45,7 +46,11 @@ _OWN_KEYS = (
 
 def notices(grades: StudyGrades) -> tuple[str, ...]:
     """Return what every output must say: research use, the training data, and its validity."""
-    model = grades.provenance.get("model", {})
+    return model_notices(grades.provenance.get("model", {}))
+
+
+def model_notices(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the same for a model's part of the provenance."""
     lines = [RESEARCH_USE]
     if model.get("trained_on"):
         lines.append(f"Trained on: {model['trained_on']}.")
@@ -122,7 +127,10 @@ def read_manifest(path: Path) -> StudyGrades:
         ) from error
     if not isinstance(data, dict):
         raise TableError("the result is not a JSON object", path=path, code="VS-TAB-042")
-    return grades_from_manifest(data)
+    try:
+        return grades_from_manifest(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TableError("the result lacks a field", path=path, code="VS-TAB-042") from error
 
 
 def _without_nan(value: Any) -> Any:

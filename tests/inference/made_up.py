@@ -1,0 +1,67 @@
+"""A tiny untrained model and small made-up studies, for everything that predicts."""
+
+import numpy as np
+import torch
+
+from volspine.anatomy import TARGETS, Protocol
+from volspine.dicom.study import Series, Study
+from volspine.geometry.stack import Stack
+from volspine.inference.card import Card
+from volspine.models.grader import StudyGrader
+from volspine.volume.grid import Grid
+
+SPACING, SHAPE = (8.0, 6.0, 6.0), (16, 32, 32)
+RECIPE = {
+    "backbone": {"name": "resnet10t", "stride": 8},
+    "pooling": "attention",
+    "head": "shared",
+    "link": "cumulative",
+    "shape": list(SHAPE),
+}
+
+
+def tiny_grader(seed=0):
+    torch.manual_seed(seed)
+    grader = StudyGrader(**RECIPE)
+    # An untrained head says the same of everything; spread it, so that a swap of sides shows.
+    with torch.no_grad():
+        for parameter in grader.head.parameters():
+            parameter.add_(0.5 * torch.randn_like(parameter))
+    return grader.eval()
+
+
+def tiny_card(**changes):
+    frequencies = np.tile([0.7, 0.2, 0.1], (len(TARGETS), 1))
+    values = {
+        "name": "tiny",
+        "trained_on": "nothing at all",
+        "phantom_only": True,
+        "frequencies": frequencies,
+        "grid": Grid(spacing_mm=SPACING, shape=SHAPE),
+        "held_out": {"score": 0.9, "prior": 0.8, "studies": 3},
+    }
+    return Card(**{**values, **changes})
+
+
+def sagittal_stack(voxels):
+    """Slices from the patient's right to the left, 5 mm apart, pixels of 3 mm."""
+    affine = np.array([[0, 0, 5.0, -37.5], [3.0, 0, 0, -70], [0, -3.0, 0, 70], [0, 0, 0, 1]])
+    return Stack.from_array(voxels, affine)
+
+
+def axial_stack(voxels):
+    """Slices from foot to head, 5 mm apart, pixels of 3 mm."""
+    affine = np.array([[3.0, 0, 0, -70], [0, 3.0, 0, -70], [0, 0, 5.0, -37.5], [0, 0, 0, 1]])
+    return Stack.from_array(voxels, affine)
+
+
+def make_study(seed=0, protocols=("sagittal_t1", "sagittal_t2", "axial_t2"), name="made_up"):
+    """A study of noise with structure, so that no two places look alike."""
+    rng = np.random.default_rng(seed)
+    series = []
+    for protocol in protocols:
+        voxels = rng.gamma(2.0, 100.0, (48, 48, 16)).astype(np.float32)
+        make = axial_stack if protocol == "axial_t2" else sagittal_stack
+        reason = "made up"
+        series.append(Series(protocol, protocol, Protocol(protocol), reason, [make(voxels)]))
+    return Study(name=name, series=series)

@@ -1,0 +1,195 @@
+"""The card of a model: what it was trained on, how well it did, and what it needs, as plain data.
+
+`card.json` is read by the program and `card.md` by people; the second is written from the first.
+
+    {"schema": 1, "name": ..., "trained_on": ..., "phantom_only": ..., "preprocessing": ...,
+     "held_out": {"score": ..., "prior": ..., "studies": ...},
+     "frequencies": 25 x 3, "temperature": 25,
+     "grid": {"spacing_mm": ..., "shape": ...},
+     "files": {"weights.safetensors": {"sha256": ..., "bytes": ...}, "recipe.yaml": {...}}}
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from volspine.anatomy import MIRRORED_INDEX, TARGETS, Condition, Grade
+from volspine.data.cache import PREPROCESSING_VERSION
+from volspine.decide import decide
+from volspine.errors import VolspineError, WeightsError
+from volspine.grades import RESEARCH_USE
+from volspine.types import FloatArray
+from volspine.volume.grid import Grid
+
+__all__ = ["SCHEMA", "Card", "card_from_dict", "card_markdown", "card_to_dict", "grid_from_dict"]
+
+SCHEMA = 1
+"""Version of the layout of a bundle."""
+
+MAX_VOXELS = 2**28
+"""Largest grid."""
+
+_REMEDY = "make the bundle again with: volspine bundle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What is known about a model.
+
+    Attributes:
+        name: Short name of the model.
+        trained_on: The training data, in words.
+        phantom_only: Whether it has only ever seen synthetic studies.
+        frequencies: Shape (25, 3); how often each grade occurred in the training data; left and
+            right are pooled.
+        temperature: Shape (25,); positive; divides log-probabilities before they are reported; one
+            for both sides.
+        grid: The lattice the model sees, without a centre.
+        held_out: `score` on studies never trained on, `prior` on the same ones, and `studies`.
+        files: For each file of the bundle, `sha256` and `bytes`.
+    """
+
+    name: str
+    trained_on: str
+    phantom_only: bool
+    frequencies: FloatArray
+    grid: Grid
+    temperature: FloatArray = field(default_factory=lambda: np.ones(len(TARGETS)))
+    held_out: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frequencies = np.asarray(self.frequencies, dtype=np.float64)
+        temperature = np.asarray(self.temperature, dtype=np.float64)
+        if frequencies.shape != (len(TARGETS), len(Grade)):
+            raise _bad_card(f"frequencies have shape {frequencies.shape}, not (25, 3)")
+        if not (np.all(frequencies > 0) and np.allclose(frequencies.sum(axis=1), 1, atol=1e-4)):
+            raise _bad_card("frequencies are not positive or do not sum to one")
+        if temperature.shape != (len(TARGETS),) or not _positive(temperature):
+            raise _bad_card("temperature is not 25 positive numbers")
+        # A mirrored study must get the mirrored report, so the sides share these numbers.
+        index = list(MIRRORED_INDEX)
+        object.__setattr__(self, "frequencies", (frequencies + frequencies[index]) / 2)
+        object.__setattr__(self, "temperature", (temperature + temperature[index]) / 2)
+
+    @property
+    def weights_sha256(self) -> str:
+        """Of the weights; empty when the card was never written."""
+        return str(self.files.get("weights.safetensors", {}).get("sha256", ""))
+
+
+def card_to_dict(card: Card) -> dict[str, Any]:
+    """Return the card as plain data that JSON can hold."""
+    return {
+        "schema": SCHEMA,
+        "name": card.name,
+        "trained_on": card.trained_on,
+        "phantom_only": card.phantom_only,
+        "research_use": RESEARCH_USE,
+        "preprocessing": PREPROCESSING_VERSION,
+        "held_out": dict(card.held_out),
+        "frequencies": np.asarray(card.frequencies).tolist(),
+        "temperature": np.asarray(card.temperature).tolist(),
+        "grid": {"spacing_mm": list(card.grid.spacing_mm), "shape": list(card.grid.shape)},
+        "files": {name: dict(entry) for name, entry in card.files.items()},
+    }
+
+
+def card_from_dict(data: Mapping[str, Any]) -> Card:
+    """Return the card that plain data describes.
+
+    Raises:
+        WeightsError: If it is of another version, or a field is missing or impossible.
+    """
+    _check_versions(data)
+    try:
+        return Card(
+            name=str(data["name"]),
+            trained_on=str(data["trained_on"]),
+            phantom_only=bool(data["phantom_only"]),
+            frequencies=np.array(data["frequencies"], dtype=np.float64),
+            temperature=np.array(data["temperature"], dtype=np.float64),
+            grid=grid_from_dict(data["grid"]),
+            held_out=dict(data["held_out"]),
+            files={str(name): dict(entry) for name, entry in data["files"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _bad_card(f"a field is missing or malformed ({type(error).__name__})") from error
+
+
+def grid_from_dict(data: Mapping[str, Any]) -> Grid:
+    """Return the lattice that `spacing_mm` and `shape` describe, without a centre.
+
+    Raises:
+        WeightsError: If it is impossible or has more than `MAX_VOXELS`.
+    """
+    try:
+        (a, b, c), (i, j, k) = data["spacing_mm"], data["shape"]
+        grid = Grid(spacing_mm=(float(a), float(b), float(c)), shape=(int(i), int(j), int(k)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _bad_card("the grid lacks a field") from error
+    except VolspineError as error:
+        raise _bad_card(error.message) from error
+    if math.prod(grid.shape) > MAX_VOXELS:
+        raise _bad_card(f"a grid of shape {grid.shape} is too large")
+    return grid
+
+
+def card_markdown(card: Card) -> str:
+    """Return the card for people, as Markdown."""
+    return "\n".join([*_markdown_head(card), "", *_markdown_table(card), ""])
+
+
+def _check_versions(data: Mapping[str, Any]) -> None:
+    for key, known in (("schema", SCHEMA), ("preprocessing", PREPROCESSING_VERSION)):
+        if data.get(key) != known:
+            raise WeightsError(
+                f"the bundle's {key} version is {str(data.get(key))[:20]!r}; this is {known}",
+                remedy="use the version of volspine that made it, or make it again",
+                code="VS-WGT-010",
+            )
+
+
+def _positive(values: FloatArray) -> bool:
+    return bool(np.all(np.isfinite(values) & (values > 0)))
+
+
+def _bad_card(message: str) -> WeightsError:
+    return WeightsError(f"in the card: {message}", remedy=_REMEDY, code="VS-WGT-011")
+
+
+def _markdown_head(card: Card) -> list[str]:
+    validity = (
+        "It has only ever seen synthetic phantoms: its grades of a real patient are not valid."
+        if card.phantom_only
+        else "Its worth on patients other than those it was tested on is not known."
+    )
+    held_out = "; ".join(f"{key}: {value}" for key, value in card.held_out.items())
+    grid = f"{card.grid.shape} voxels of {card.grid.spacing_mm} mm, right, front and head"
+    return [
+        f"# {card.name}",
+        "",
+        f"**{RESEARCH_USE}** {validity}",
+        "",
+        f"- Trained on: {card.trained_on}",
+        f"- Held-out weighted log loss (lower is better): {held_out or 'not measured'}",
+        f"- Input: {grid}; preprocessing version {PREPROCESSING_VERSION}",
+        f"- Weights sha256: `{card.weights_sha256}`",
+    ]
+
+
+def _markdown_table(card: Card) -> list[str]:
+    rows = []
+    for condition in Condition:
+        ours = [target.index for target in TARGETS if target.condition is condition]
+        severe = ", ".join(f"{card.frequencies[t][Grade.SEVERE]:.3f}" for t in ours)
+        decided = ", ".join(f"{row[Grade.SEVERE]:.3f}" for row in decide(card.frequencies[ours]))
+        rows.append(f"| {condition.label} | {severe} | {decided} |")
+    return [
+        "| condition | frequency of Severe, L1/L2 to L5/S1 | the same as the prior reports it |",
+        "|---|---|---|",
+        *rows,
+    ]

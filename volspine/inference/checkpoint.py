@@ -1,0 +1,120 @@
+"""A training checkpoint -> what a bundle needs, without running anything that is in it.
+
+A checkpoint is a pickle, so it is opened with `weights_only=True`, which admits tensors and plain
+data and nothing else. What prediction needs lies under the key `volspine` (see
+`volspine.tasks.grading`); hyper-parameters, with their class paths, are not looked at.
+"""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from volspine.data.cache import PREPROCESSING_VERSION
+from volspine.errors import ConfigurationError, WeightsError
+from volspine.inference.card import grid_from_dict
+from volspine.types import FloatArray
+from volspine.volume.grid import Grid
+
+__all__ = ["Checkpoint", "read_checkpoint", "same_kind"]
+
+_KEY, _PREFIX = "volspine", "grader."
+_REMEDY = "give a checkpoint written by: volspine fit"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a bundle needs of a checkpoint.
+
+    Attributes:
+        state: Weights of the grader.
+        model: What `build_grader` takes.
+        grid: The lattice that the model was trained on.
+        frequencies: Shape (25, 3); of the grades in the training split.
+        facts: What else is known about the training: roots, numbers of studies, version.
+    """
+
+    state: dict[str, Tensor]
+    model: Mapping[str, Any]
+    grid: Grid
+    frequencies: FloatArray
+    facts: Mapping[str, Any]
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint of `volspine fit`.
+
+    Raises:
+        WeightsError: If it is missing, damaged, holds anything but tensors and plain data, or lacks
+            what prediction needs.
+    """
+    place = Path(path)
+    content = _load(place)
+    kept = content.get(_KEY)
+    if not isinstance(kept, Mapping) or not isinstance(content.get("state_dict"), Mapping):
+        raise _unusable(place, "it does not say how to build its model")
+    try:
+        return _checkpoint(kept, content["state_dict"], place)
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigurationError) as error:
+        raise _unusable(place, f"a field is malformed ({type(error).__name__})") from error
+
+
+def same_kind(checkpoints: list[Checkpoint]) -> Checkpoint:
+    """Return the first of several checkpoints of one recipe, such as the folds of one run.
+
+    Raises:
+        ConfigurationError: If model or grid differ, so that they make no ensemble.
+    """
+    first = checkpoints[0]
+    for other in checkpoints[1:]:
+        if (other.model, other.grid) != (first.model, first.grid):
+            raise ConfigurationError(
+                "the checkpoints are of different models or grids",
+                remedy="make an ensemble of checkpoints of one recipe",
+                code="VS-CFG-062",
+            )
+    return first
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise _unusable(path, "there is no such file") from error
+    except pickle.UnpicklingError as error:
+        raise _unusable(path, "it holds more than tensors and plain data, or is damaged") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise _unusable(path, f"it is damaged ({type(error).__name__})") from error
+    if not isinstance(content, Mapping):
+        raise _unusable(path, "it is no checkpoint")
+    return content
+
+
+def _checkpoint(kept: Mapping[str, Any], state: Mapping[str, Any], path: Path) -> Checkpoint:
+    data = kept["data"]
+    if data["preprocessing_version"] != PREPROCESSING_VERSION:
+        raise _unusable(path, "it was trained with another version of the preprocessing")
+    if kept["frequencies"] is None:
+        raise _unusable(path, "it has seen no training data")
+    return Checkpoint(
+        state={
+            name.removeprefix(_PREFIX): tensor
+            for name, tensor in state.items()
+            if name.startswith(_PREFIX)
+        },
+        model=dict(kept["model"]),
+        grid=grid_from_dict(data["grid"]),
+        frequencies=np.array(kept["frequencies"], dtype=np.float64),
+        facts={"version": kept["version"], **data},
+    )
+
+
+def _unusable(path: Path, why: str) -> WeightsError:
+    return WeightsError(
+        f"the checkpoint cannot be used: {why}", path=path, remedy=_REMEDY, code="VS-WGT-020"
+    )

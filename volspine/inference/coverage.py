@@ -1,0 +1,151 @@
+"""What a study shows: which series can be used, which targets they cover, and why not the others.
+
+A target is graded when one of its primary views covers it: the canal needs sagittal T2 or axial T2,
+a foramen sagittal T1, a recess axial T2. Before levels are located, a view covers the lumbar spine
+if it is there, can be decoded, is not one constant value, and reaches far enough in each direction.
+
+Shapes:
+    X, Y, Z  voxels of the grid, RAS order      3  protocols, in the order of `PROTOCOLS`
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from volspine.anatomy import PROTOCOLS, TARGETS, Finding, Protocol
+from volspine.dicom.study import Fault, Series, Study
+from volspine.errors import VolspineError
+from volspine.types import BoolArray, FloatArray
+from volspine.volume.sample import SampledStudy
+
+__all__ = ["MIN_EXTENT_MM", "Usable", "missing_views", "reasons_not_shown", "usable_part"]
+
+MIN_EXTENT_MM: Mapping[Protocol, tuple[float, float, float]] = MappingProxyType(
+    {
+        # The foramina of both sides lie 35 to 50 mm apart; five levels span 130 to 160 mm.
+        Protocol.SAGITTAL_T1: (30.0, 40.0, 80.0),
+        # The canal is about 20 mm wide.
+        Protocol.SAGITTAL_T2: (8.0, 40.0, 80.0),
+        # Axial slices are often given through the lower levels only.
+        Protocol.AXIAL_T2: (40.0, 40.0, 30.0),
+    }
+)
+"""How far a view must reach at least: left to right, back to front, foot to head."""
+
+_CONSTANT = "it is a constant image"
+_DIRECTIONS = ("left to right", "back to front", "foot to head")
+_SHORT = MappingProxyType(
+    {
+        Protocol.SAGITTAL_T1: "sagittal T1",
+        Protocol.SAGITTAL_T2: "sagittal T2",
+        Protocol.AXIAL_T2: "axial T2",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Usable:
+    """The part of a study that can be graded.
+
+    Attributes:
+        study: Without the series that cannot; those are among its faults.
+        set_aside: For each protocol that lost every series, why the last of them went.
+    """
+
+    study: Study
+    set_aside: Mapping[Protocol, str]
+
+
+def usable_part(study: Study, *, strict: bool = False) -> Usable:
+    """Return the study without graded series that cannot be decoded or hold one constant value.
+
+    Args:
+        study: Decoded here, as far as it is graded.
+        strict: Raise instead of leaving out what cannot be decoded.
+
+    Raises:
+        VolspineError: The first error if `strict`, or if no graded series at all can be decoded.
+    """
+    problems: dict[str, VolspineError | None] = {}
+    graded = [series for series in study.series if series.protocol in PROTOCOLS]
+    for series in graded:
+        try:
+            if _is_constant(series):
+                problems[series.uid] = None
+        except VolspineError as error:
+            if strict:
+                raise
+            problems[series.uid] = error
+    errors = [error for error in problems.values() if error is not None]
+    if graded and len(errors) == len(graded):
+        raise errors[0]
+    kept = [series for series in study.series if series.uid not in problems]
+    faults = [*study.faults, *(_fault(s, problems[s.uid]) for s in graded if s.uid in problems)]
+    lost = {s.protocol: _why(problems[s.uid]) for s in graded if s.uid in problems}
+    still_there = {series.protocol for series in kept}
+    return Usable(
+        replace(study, series=kept, faults=faults),
+        {protocol: why for protocol, why in lost.items() if protocol not in still_there},
+    )
+
+
+def missing_views(sampled: SampledStudy, set_aside: Mapping[Protocol, str]) -> dict[Protocol, str]:
+    """Return, for each protocol that shows nothing to grade, the reason.
+
+    Args:
+        sampled: The usable part of the study on the model's grid.
+        set_aside: Protocols that are not in the usable part, and why.
+    """
+    reasons = {}
+    for p, protocol in enumerate(PROTOCOLS):
+        name = _SHORT[protocol]
+        if protocol in set_aside:
+            reasons[protocol] = f"the {name} series was not used: {set_aside[protocol]}"
+        elif not sampled.masks[p].any():
+            reasons[protocol] = f"no {name} series: {sampled.choices[p].reason}"
+        elif short := _too_short(protocol, sampled.masks[p], sampled.grid.spacing_mm):
+            reasons[protocol] = short
+    return reasons
+
+
+def reasons_not_shown(missing: Mapping[Protocol, str]) -> tuple[str, ...]:
+    """Return 25 texts: why a target is not shown, or empty if one of its primary views is there."""
+    of_finding = {finding: _why_not_shown(finding, missing) for finding in Finding}
+    return tuple(of_finding[target.finding] for target in TARGETS)
+
+
+def _is_constant(series: Series) -> bool:
+    ranges = [(stack.voxels.min(), stack.voxels.max()) for stack in series.stacks]
+    return bool(min(low for low, _ in ranges) == max(high for _, high in ranges))
+
+
+def _why(error: VolspineError | None) -> str:
+    return _CONSTANT if error is None else f"it cannot be decoded ({error.code})"
+
+
+def _fault(series: Series, error: VolspineError | None) -> Fault:
+    code = "VS-PIX-060" if error is None else error.code
+    reason = "constant image" if error is None else error.message
+    return Fault(path=series.name, code=code, reason=reason)
+
+
+def _why_not_shown(finding: Finding, missing: Mapping[Protocol, str]) -> str:
+    if any(view not in missing for view in finding.primary_views):
+        return ""
+    return "; ".join(missing[view] for view in finding.primary_views)
+
+
+def _too_short(protocol: Protocol, mask: BoolArray, spacing_mm: tuple[float, float, float]) -> str:
+    extent = _extent_mm(mask, spacing_mm)
+    for reach, least, direction in zip(extent, MIN_EXTENT_MM[protocol], _DIRECTIONS, strict=True):
+        if reach < least:
+            return f"the {_SHORT[protocol]} series reaches only {reach:.0f} mm from {direction}"
+    return ""
+
+
+def _extent_mm(mask: BoolArray, spacing_mm: tuple[float, float, float]) -> FloatArray:
+    index = np.argwhere(mask)
+    voxels = index.max(axis=0) - index.min(axis=0) + 1
+    return np.asarray(voxels * np.asarray(spacing_mm), dtype=np.float64)

@@ -1,0 +1,92 @@
+"""GradedStudy: the result of one prediction, with the ways to show it and to write it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from volspine.dicom.study import Study
+from volspine.grades import Status, StudyGrades
+from volspine.jobs import write_text
+from volspine.report.html import render_report
+from volspine.report.keyimages import KeyImage, key_images
+from volspine.report.manifest import manifest
+from volspine.report.table import (
+    GRADE_COLUMNS,
+    SUBMISSION_COLUMNS,
+    grade_rows,
+    submission_rows,
+)
+from volspine.types import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["GradedStudy"]
+
+
+@dataclass(frozen=True)
+class GradedStudy:
+    """The grades of a study together with its images.
+
+    Attributes:
+        grades: The frozen numbers.
+        study: What was graded; its images make the pictures.
+        frequencies: Shape (25, 3); how often each grade occurred in the model's training data,
+            which is what a submission reports of a refused study.
+    """
+
+    grades: StudyGrades
+    study: Study = field(repr=False)
+    frequencies: FloatArray = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the study in outputs; never patient data."""
+        return self.grades.name
+
+    @property
+    def status(self) -> Status:
+        """`graded`, `partial` or `refused`."""
+        return self.grades.status
+
+    @property
+    def reason(self) -> str:
+        """Why the study is not `graded`; empty when it is."""
+        return self.grades.reason
+
+    @cached_property
+    def key_images(self) -> list[KeyImage]:
+        """A picture of every target that was measured."""
+        return key_images(self.study, self.grades)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return 25 rows: condition, level, calibrated probabilities, grade and place (LPS mm)."""
+        import pandas as pd
+
+        return pd.DataFrame(grade_rows(self.grades), columns=list(GRADE_COLUMNS))
+
+    def to_submission(self) -> "pd.DataFrame":
+        """Return the challenge's 25 rows, after the decision layer; the prior if refused."""
+        import pandas as pd
+
+        return pd.DataFrame(self.submission_rows(), columns=list(SUBMISSION_COLUMNS))
+
+    def submission_rows(self) -> list[dict[str, Any]]:
+        """Return `to_submission` as plain records."""
+        refused = self.status == "refused"
+        reported = self.frequencies if refused else self.grades.probabilities
+        return submission_rows(self.name, reported)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of `result.json`: plain data, None for what is not known."""
+        return manifest(self.grades)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write the report as one page that needs nothing else.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        write_text(Path(path), render_report(self.grades, self.key_images))
+        return Path(path)

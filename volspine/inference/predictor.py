@@ -1,0 +1,253 @@
+"""Predictor: a bundle and a study -> 25 calibrated grades.
+
+    read -> choose series -> sample on the model's grid -> normalise
+         -> grade it and its mirror image -> average -> temperature -> probabilities
+
+The mirror image goes through the same network with its sides swapped back, so a mirrored study gets
+exactly the mirrored grades. With p the mean over both and over the members of an ensemble, and T
+the temperature of the target, the report is
+
+    softmax(log p / T).
+
+A target that no primary view covers gets the frequencies of the training data and a reason. Nothing
+random is drawn and no process is started.
+
+Shapes:
+    X, Y, Z  voxels of the grid, RAS order     T  25 targets    K  3 grades
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from volspine import __version__
+from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
+from volspine.dicom.reading import read_study
+from volspine.dicom.study import Study
+from volspine.errors import NoUsableSeriesError, VolspineError
+from volspine.grades import StudyGrades
+from volspine.inference.bundle import Bundle, load_bundle
+from volspine.inference.coverage import Usable, missing_views, reasons_not_shown, usable_part
+from volspine.inference.device import resolve_device, with_less_on_memory_error
+from volspine.inference.graded import GradedStudy
+from volspine.inference.levels import level_shift
+from volspine.inference.provenance import Timings, model_facts, study_facts
+from volspine.models.mirror import mirror_targets, mirror_volume
+from volspine.types import FloatArray
+from volspine.volume.sample import SampledStudy, sample_study
+
+__all__ = ["Options", "Predictor", "predict"]
+
+NOT_LOCATED = "levels are not located in study mode"
+"""Why no target of a whole-study model has a place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a study is read and named.
+
+    Attributes:
+        protocol: What a lone NIfTI file is.
+        strict: Turn repairs and refusals into errors.
+        shift_levels: Name each finding this many levels lower.
+    """
+
+    protocol: Protocol | str | None = None
+    strict: bool = False
+    shift_levels: int = 0
+
+
+class Predictor:
+    """A model that is loaded once and grades any number of studies.
+
+    Args:
+        bundle: Folder of the model; None is the demo bundle.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        WeightsError: If the bundle is missing or damaged.
+        DeviceError: If a named device is not there.
+    """
+
+    def __init__(self, bundle: str | Path | Bundle | None = None, *, device: str = "auto") -> None:
+        self.device = resolve_device(device)
+        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        self._graders = [grader.to(self.device) for grader in self.bundle.graders]
+
+    def predict(self, study: str | Path | Study, options: Options | None = None) -> GradedStudy:
+        """Grade one study.
+
+        Args:
+            study: A folder, a zip, a NIfTI file, or what `volspine.read_study` returned.
+            options: How to read it and name its levels.
+
+        Raises:
+            VolspineError: If nothing usable can be read, or memory runs out. A study that can be
+                read but is not a lumbar MRI that this model grades is `refused` instead.
+        """
+        how, timings = options or Options(), Timings()
+        with timings.measure("read"):
+            opened = study if isinstance(study, Study) else _read(study, how)
+            usable = usable_part(opened, strict=how.strict)
+        run = _Run(usable, how, timings)
+        if not any(series.protocol in PROTOCOLS for series in usable.study.series):
+            return self._refused(run, None, _why_nothing(opened, usable))
+        with timings.measure("sample"):
+            sampled = sample_study(usable.study, self.bundle.card.grid, normalize=True)
+        reasons = reasons_not_shown(missing_views(sampled, usable.set_aside))
+        if all(reasons):
+            return self._refused(run, sampled, "; ".join(dict.fromkeys(reasons)))
+        with timings.measure("grade"):
+            calibrated = self._calibrated(torch.from_numpy(sampled.volume))
+        return self._graded(run, sampled, calibrated, reasons)
+
+    def predict_many(
+        self, studies: Iterable[str | Path | Study], options: Options | None = None
+    ) -> Iterator[GradedStudy | VolspineError]:
+        """Yield the result of each study in order; of one that fails, its error.
+
+        Args:
+            studies: As for `predict`.
+            options: The same for all.
+        """
+        for study in studies:
+            try:
+                yield self.predict(study, options)
+            except VolspineError as error:
+                yield error
+
+    def _calibrated(self, volume: Tensor) -> FloatArray:
+        """Return the probabilities of a (6, X, Y, Z) volume, shape (25, 3)."""
+        mean = with_less_on_memory_error(
+            lambda: self._mean(volume, batch_size=2),
+            lambda: self._mean(volume, batch_size=1),
+            self.device,
+        )
+        temperature = torch.from_numpy(self.bundle.card.temperature)[:, None]
+        tiny = torch.finfo(torch.float64).tiny
+        log_probs = mean.clamp_min(tiny).log() / temperature
+        return np.asarray(log_probs.softmax(dim=-1).numpy(), dtype=np.float64)
+
+    def _mean(self, volume: Tensor, *, batch_size: int) -> Tensor:
+        """Return the mean over the mirror images and the members, float64, shape (25, 3)."""
+        both = torch.stack([volume, mirror_volume(volume)])
+        found = []
+        with torch.inference_mode(), _exact_arithmetic():
+            for grader in self._graders:
+                batches = torch.split(both, batch_size)
+                parts = [grader(batch.to(self.device)).log_probs for batch in batches]
+                as_is, mirrored = torch.cat(parts).double().cpu().exp()
+                found.append((as_is + mirror_targets(mirrored, dim=0)) / 2)
+        return torch.stack(found).mean(dim=0)
+
+    def _graded(
+        self,
+        run: "_Run",
+        sampled: SampledStudy,
+        calibrated: FloatArray,
+        reasons: tuple[str, ...],
+    ) -> GradedStudy:
+        frequencies = self.bundle.card.frequencies
+        shift = level_shift(run.how.shift_levels)
+        named = [shift.reason if s is None else reasons[s] for s in shift.source]
+        imputed = np.array([bool(reason) for reason in named])
+        moved = calibrated[[s or 0 for s in shift.source]]
+        missing = "; ".join(dict.fromkeys(reason for reason in named if reason))
+        grades = StudyGrades(
+            name=run.study.name,
+            probabilities=np.where(imputed[:, None], frequencies, moved),
+            imputed=imputed,
+            reasons=tuple(reason or NOT_LOCATED for reason in named),
+            points_mm=np.full((len(TARGETS), 3), np.nan),
+            status="partial" if missing else "graded",
+            reason=missing,
+            provenance=self._provenance(run, sampled),
+        )
+        return GradedStudy(grades, run.study, frequencies)
+
+    def _refused(self, run: "_Run", sampled: SampledStudy | None, reason: str) -> GradedStudy:
+        text = f"not a lumbar MRI that this model grades: {reason}"
+        if run.how.strict:
+            raise NoUsableSeriesError(
+                text, remedy="leave out --strict to list it as refused", code="VS-SER-060"
+            )
+        grades = StudyGrades.refused(run.study.name, text, self._provenance(run, sampled))
+        return GradedStudy(grades, run.study, self.bundle.card.frequencies)
+
+    def _provenance(self, run: "_Run", sampled: SampledStudy | None) -> dict[str, Any]:
+        return {
+            "volspine": __version__,
+            "model": model_facts(self.bundle),
+            "device": str(self.device),
+            "seed": None,
+            "settings": {"strict": run.how.strict, "shift_levels": run.how.shift_levels},
+            **study_facts(run.study, sampled),
+            "timings_s": dict(run.timings.seconds),
+        }
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One study on its way through the predictor."""
+
+    usable: Usable
+    how: Options
+    timings: Timings
+
+    @property
+    def study(self) -> Study:
+        return self.usable.study
+
+
+def predict(
+    study: str | Path | Study,
+    model: str | Path | None = None,
+    *,
+    device: str = "auto",
+    protocol: Protocol | str | None = None,
+    strict: bool = False,
+) -> GradedStudy:
+    """Grade one study; the model is loaded for it alone, so use a `Predictor` for several.
+
+    Args:
+        study: A folder, a zip, a NIfTI file, or what `volspine.read_study` returned.
+        model: Folder of a bundle; None is the demo bundle, which was trained on phantoms.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        protocol: What a lone NIfTI file is.
+        strict: Turn repairs and refusals into errors.
+
+    Raises:
+        VolspineError: If the model or the study cannot be used.
+    """
+    predictor = Predictor(model, device=device)
+    return predictor.predict(study, Options(protocol=protocol, strict=strict))
+
+
+def _read(path: str | Path, how: Options) -> Study:
+    return read_study(path, strict=how.strict, protocol=how.protocol)
+
+
+def _why_nothing(study: Study, usable: Usable) -> str:
+    if usable.set_aside:
+        return "; ".join(f"{p.value}: {why}" for p, why in usable.set_aside.items())
+    found = ", ".join(dict.fromkeys(series.reason for series in study.series))
+    return f"none of its series is sagittal T1, sagittal T2 or axial T2 ({found[:300]})"
+
+
+@contextlib.contextmanager
+def _exact_arithmetic() -> Iterator[None]:
+    """Compute in float32 as it is written: no TF32, no choice of algorithm by timing."""
+    cudnn = torch.backends.cudnn
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

@@ -124,7 +124,7 @@ class _Cli(LightningCLI):
             raise ConfigurationError(
                 _first_sentence(str(error)),
                 remedy="see the names and values of all options with --print_config",
-                code="VS-CFG-060",
+                code="VS-CFG-090",
             ) from error
 
     def _parse_ckpt_path(self) -> None:

@@ -74,7 +74,7 @@ class LoaderPlan:
             raise ConfigurationError(
                 f"batch_size {self.batch_size} with {self.num_workers} workers is impossible",
                 remedy="use a batch size from 1 and a number of workers from 0",
-                code="VS-CFG-044",
+                code="VS-CFG-074",
             )
 
 
@@ -179,7 +179,7 @@ class RsnaDataModule(pl.LightningDataModule):
             raise ConfigurationError(
                 "the split has no test set",
                 remedy="set data.split.test to a fraction or a number of studies",
-                code="VS-CFG-045",
+                code="VS-CFG-075",
             )
         return self._loader("test")
 

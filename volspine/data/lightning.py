@@ -60,5 +60,5 @@ def require_safe_version(version: str | None = None) -> None:
         raise ConfigurationError(
             f"pytorch-lightning {version} runs code that a checkpoint names",
             remedy=f"run: pip install 'pytorch-lightning>={oldest}'",
-            code="VS-CFG-043",
+            code="VS-CFG-073",
         )

@@ -35,7 +35,7 @@ class Split:
             raise ConfigurationError(
                 "a study stands in two sets of the split",
                 remedy="name every study once",
-                code="VS-CFG-040",
+                code="VS-CFG-070",
             )
 
 
@@ -59,7 +59,7 @@ def split_counts(total: int, *, val: float, test: float) -> tuple[int, int, int]
         raise ConfigurationError(
             f"val={val:g} and test={test:g} leave nothing of {total} studies to train on",
             remedy="give fractions below 1 or smaller counts, or more studies",
-            code="VS-CFG-041",
+            code="VS-CFG-071",
         )
     return total - sum(sizes), sizes[0], sizes[1]
 
@@ -151,8 +151,8 @@ def read_split(path: Path, studies: Sequence[LabelledStudy]) -> Split:
 def _read_sets(path: Path) -> dict[str, list[str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [str(key) for key in content[name]] for name in content}
-    except (OSError, ValueError, TypeError) as error:
+        return {name: [str(key) for key in keys] for name, keys in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise TableError(
             f"the split cannot be read ({type(error).__name__})",
             path=path,
@@ -167,5 +167,5 @@ def _refuse_shared_patients(split: Split, groups: Mapping[str, str]) -> None:
         raise ConfigurationError(
             "a patient's studies stand in two sets of the split",
             remedy="keep all studies of a patient in one set",
-            code="VS-CFG-042",
+            code="VS-CFG-072",
         )

@@ -182,8 +182,8 @@ def apply_affine(
 def _sampling_matrix(
     matrix: FloatArray, shift_mm: Triple, spacing_mm: Triple, shape: tuple[int, int, int]
 ) -> FloatArray:
-    """Output place -> input place, both from -1 to 1 along (k, j, i), as `grid_sample` counts."""
-    half_mm = np.maximum(np.asarray(shape) - 1, 1) / 2 * np.asarray(spacing_mm)
+    """Output place -> input place, both -1 to 1 from edge to edge along (k, j, i)."""
+    half_mm = np.asarray(shape) / 2 * np.asarray(spacing_mm)
     inverse = np.linalg.inv(matrix)
     linear = inverse * half_mm / half_mm[:, None]
     offset = -(inverse @ np.asarray(shift_mm)) / half_mm
@@ -192,8 +192,10 @@ def _sampling_matrix(
 
 def _resample(volume: Float[Tensor, "C I J K"], theta: FloatArray) -> Float[Tensor, "C I J K"]:
     size = [1, *volume.shape]
-    places = F.affine_grid(torch.tensor(theta, dtype=torch.float32)[None], size, align_corners=True)
-    return F.grid_sample(volume[None], places, mode="bilinear", align_corners=True)[0]
+    places = F.affine_grid(
+        torch.tensor(theta, dtype=torch.float32)[None], size, align_corners=False
+    )
+    return F.grid_sample(volume[None], places, mode="bilinear", align_corners=False)[0]
 
 
 def _intensities(images: Float[Tensor, "3 I J K"], record: LightRecord) -> Float[Tensor, "3 I J K"]:

@@ -26,18 +26,13 @@ from volspine.data.datamodule import RsnaDataModule
 from volspine.data.dataset import Batch
 from volspine.data.lightning import OptimizerCallable, pl
 from volspine.data.splits import write_split
-from volspine.decide import decide, frequencies
+from volspine.decide import frequencies
 from volspine.errors import ConfigurationError
 from volspine.jobs import write_text
+from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
-from volspine.tasks.evaluation import (
-    Evaluation,
-    evaluate,
-    predictions_csv,
-    score_terms,
-    study_losses,
-)
+from volspine.tasks.evaluation import Evaluation, evaluate, predictions_csv
 from volspine.tasks.schedule import Schedule
 from volspine.types import FloatArray, IntArray
 
@@ -89,6 +84,7 @@ class GradingTask(pl.LightningModule):
         self.seed = seed
         self.known: FloatArray | None = None
         self.evaluation: Evaluation | None = None
+        self._metric = RsnaMetric()
         self._seen: list[Seen] = []
         self._trained_on: list[str] = []
 
@@ -135,22 +131,21 @@ class GradingTask(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Remember what was said about a batch."""
+        """Score a batch."""
         del batch_idx
-        self._remember(batch)
+        self._metric.update(self(batch["volume"]).double(), batch["grades"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the challenge's score and its terms, after the decision layer."""
-        probabilities, grades, _ = self._recall()
-        terms = score_terms(study_losses(decide(probabilities), grades))
-        score = float(np.mean(list(terms.values())))
-        self.log("val/score", score, prog_bar=True)
-        self.log_dict({f"val/{name}": value for name, value in terms.items()})
+        terms = self._metric.compute()
+        self._metric.reset()
+        self.log("val/score", terms.pop("total").float(), prog_bar=True)
+        self.log_dict({f"val/{name}": value.float() for name, value in terms.items()})
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Remember what was said about a batch."""
         del batch_idx
-        self._remember(batch)
+        self._seen.append((self(batch["volume"]).double(), batch["grades"], batch["study_id"]))
 
     def on_test_epoch_end(self) -> None:
         """Evaluate beside the prior; write `test_metrics.json` and the predictions."""
@@ -158,12 +153,14 @@ class GradingTask(pl.LightningModule):
         if self.known is None:
             self.known = frequencies(self._data().known_grades())
         result = self.evaluation = evaluate(probabilities, grades, self.known)
-        low, high = result.gain_interval
-        self.log("test/score", result.score)
-        self.log("test/prior", result.prior)
-        self.log("test/gain_low", low)
-        self.log("test/gain_high", high)
-        self.log_dict({f"test/{name}": value for name, value in result.terms.items()})
+        self.log_dict(
+            {
+                "test/score": result.score.total,
+                "test/prior": result.prior.total,
+                "test/gain_low": result.interval.low,
+                "test/gain_high": result.interval.high,
+            }
+        )
         if self.trainer.is_global_zero:
             self._write(result, probabilities, grades, keys)
 
@@ -203,22 +200,19 @@ class GradingTask(pl.LightningModule):
             raise ConfigurationError(
                 f"the checkpoint is of another grader: {', '.join(odd)} differ",
                 remedy="use the recipe that it was trained with",
-                code="VS-CFG-051",
+                code="VS-CFG-081",
             )
         if kept.get("frequencies") is not None:
             self.known = np.asarray(kept["frequencies"], dtype=np.float64)
         self._trained_on = [str(mark) for mark in kept.get("trained_on", [])]
 
-    def _remember(self, batch: Batch) -> None:
-        self._seen.append((self(batch["volume"]).float(), batch["grades"], batch["study_id"]))
-
     def _recall(self) -> tuple[FloatArray, IntArray, list[str]]:
         """Return probabilities, grades and keys of this epoch, in float64, and forget them."""
-        probabilities = torch.cat([p for p, _, _ in self._seen]).double().cpu().numpy()
+        probabilities = torch.cat([p for p, _, _ in self._seen]).cpu().numpy()
         grades = torch.cat([g for _, g, _ in self._seen]).cpu().numpy()
         keys = [key for _, _, several in self._seen for key in several]
         self._seen.clear()
-        return probabilities / probabilities.sum(axis=-1, keepdims=True), grades, keys
+        return probabilities, grades, keys
 
     def _data(self) -> RsnaDataModule:
         data = getattr(self.trainer, "datamodule", None)
@@ -226,7 +220,7 @@ class GradingTask(pl.LightningModule):
             raise ConfigurationError(
                 "the task was given no RsnaDataModule",
                 remedy="pass datamodule= to the Trainer",
-                code="VS-CFG-052",
+                code="VS-CFG-082",
             )
         return data
 

@@ -37,7 +37,7 @@ class Schedule:
             raise ConfigurationError(
                 f"a schedule with warmup {self.warmup:g} and final {self.final:g} is impossible",
                 remedy="use a warmup from 0 to below 1 and a final factor from 0 to 1",
-                code="VS-CFG-050",
+                code="VS-CFG-080",
             )
 
     def factor(self, step: int, total_steps: int) -> float:

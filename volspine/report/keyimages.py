@@ -181,26 +181,21 @@ def _center_mm(stack: Stack) -> FloatArray:
 def _nearest_slice(stack: Stack, point: FloatArray) -> int:
     num_slices = stack.voxels.shape[2]  # Decodes, which may drop slices and their origins.
     origins = stack.slice_origins_mm[:num_slices]
-    return int(np.abs((origins - point) @ _normal(stack)).argmin())
+    return int(np.abs((origins - point) @ stack.normal).argmin())
 
 
 def _miss_mm(stack: Stack, k: int, point: FloatArray) -> float:
     """Return how far the point is from the rectangle of slice k."""
     offset = point - stack.slice_origins_mm[k]
-    through = float(abs(offset @ _normal(stack)))
+    through = float(abs(offset @ stack.normal))
     place, *_ = np.linalg.lstsq(stack.affine_lps[:3, :2], offset, rcond=None)
     outside = np.maximum(np.maximum(-place, place - (np.array(stack.shape[:2]) - 1)), 0)
     return through + float(outside @ stack.spacing_mm[:2])
 
 
-def _normal(stack: Stack) -> FloatArray:
-    normal = np.cross(stack.affine_lps[:3, 0], stack.affine_lps[:3, 1])
-    return np.asarray(normal / np.linalg.norm(normal), dtype=np.float64)
-
-
 def _axes_of(stack: Stack) -> tuple[int, int]:
     """Return which patient axis runs across the picture and which down."""
-    through = int(np.abs(_normal(stack)).argmax())
+    through = int(np.abs(stack.normal).argmax())
     return ((1, 2), (0, 2), (0, 1))[through]
 
 

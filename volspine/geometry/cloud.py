@@ -20,9 +20,9 @@ import numpy as np
 
 from volspine.errors import ConfigurationError
 from volspine.geometry.stack import Stack
-from volspine.types import FloatArray, VoxelArray
+from volspine.types import BoolArray, FloatArray, VoxelArray
 
-__all__ = ["PointCloud", "cloud_of_slices", "point_cloud"]
+__all__ = ["PointCloud", "cloud_of_slices", "joined", "point_cloud"]
 
 
 @dataclass(frozen=True)
@@ -85,32 +85,38 @@ def point_cloud(stacks: Iterable[Stack], *, threshold: float | None = None) -> P
         >>> point_cloud([stack]).points_mm.tolist()
         [[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]]
     """
-    empty = PointCloud(np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
-    parts = [empty]
-    for stack in stacks:
-        parts.extend(cloud_of_slices(stack, threshold=threshold))
+    return joined(
+        cloud for stack in stacks for cloud in cloud_of_slices(stack, threshold=threshold)
+    )
+
+
+def joined(clouds: Iterable[PointCloud]) -> PointCloud:
+    """Return the points of all clouds, one cloud after the other."""
+    parts = [PointCloud(np.zeros((0, 3), np.float32), np.zeros(0, np.float32)), *clouds]
     return PointCloud(
         np.concatenate([part.points_mm for part in parts]),
         np.concatenate([part.intensity for part in parts]),
     )
 
 
-def cloud_of_slices(stack: Stack, *, threshold: float | None = None) -> Iterator[PointCloud]:
+def cloud_of_slices(
+    stack: Stack, *, threshold: float | None = None, where: BoolArray | None = None
+) -> Iterator[PointCloud]:
     """Yield one cloud for each slice, so that a long series never stands in memory as a whole.
 
     Args:
         stack: Its voxels are decoded.
         threshold: What is at or below it is left out.
+        where: Shape (I, J, K); which voxels to take, all if omitted.
     """
     voxels = stack.voxels  # Before the origins: decoding may drop slices.
     plane = _plane_mm(stack)
     for k, origin in enumerate(stack.slice_origins_mm):
+        keep = np.ones(len(plane), np.bool_) if where is None else where[:, :, k].ravel()
         intensity = voxels[:, :, k].ravel()
-        offsets = plane
         if threshold is not None:
-            keep = intensity > threshold
-            intensity, offsets = intensity[keep], plane[keep]
-        yield PointCloud((offsets + origin).astype(np.float32), intensity)
+            keep = keep & (intensity > threshold)
+        yield PointCloud((plane[keep] + origin).astype(np.float32), intensity[keep])
 
 
 def _plane_mm(stack: Stack) -> FloatArray:

@@ -1,0 +1,298 @@
+"""A study and its grades -> a scene, as voxels or as points.
+
+The voxel view shows one series on a cubic grid, air cut away and, by default, the patient's left
+half too, so that the midline faces the viewer. The point view shows every voxel of every graded
+series at its true place, air left out, so that tilts, gaps and overlaps of the acquisition show.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS, Finding, Protocol
+from volspine.dicom.study import Series, Study
+from volspine.errors import NoUsableSeriesError
+from volspine.geometry.cloud import PointCloud, cloud_of_slices, joined
+from volspine.grades import StudyGrades
+from volspine.types import BoolArray, FloatArray, VoxelArray
+from volspine.viewer.palette import GRADE_COLORS, UNKNOWN_COLOR, color_of
+from volspine.viewer.scene import Faces, Marker, Points, Scene
+from volspine.viewer.tissue import body_mask
+from volspine.volume.grid import Grid, coverage_mm
+from volspine.volume.normalize import normalize
+from volspine.volume.sample import sample_series
+
+__all__ = [
+    "chosen_series",
+    "grid_over",
+    "level_points",
+    "markers",
+    "point_scene",
+    "series_name",
+    "voxel_scene",
+]
+
+MAX_VOXELS = 6_000_000
+"""Of the voxel view; the spacing grows until the series fits."""
+
+MAX_POINTS = 2_500_000
+"""Of the point view; more are thinned evenly."""
+
+_BEST_FIRST = (Protocol.SAGITTAL_T2, Protocol.SAGITTAL_T1, Protocol.AXIAL_T2, Protocol.OTHER)
+_SHADES = {1: 1.0, -1: 0.62, 2: 0.55, -2: 0.78, 3: 0.88, -3: 0.5}
+"""How brightly a face is lit, by where it looks: light from the left, the front and above."""
+
+_NAMES = {
+    Protocol.SAGITTAL_T1: "sagittal T1",
+    Protocol.SAGITTAL_T2: "sagittal T2",
+    Protocol.AXIAL_T2: "axial T2",
+    Protocol.OTHER: "other series",
+}
+
+
+def chosen_series(study: Study, protocol: Protocol | None = None) -> list[Series]:
+    """Return the series to show: of one protocol, else all graded ones, else whatever there is.
+
+    Raises:
+        NoUsableSeriesError: If there is none.
+    """
+    if protocol is not None:
+        found = study.by_protocol(protocol)
+    else:
+        graded = [series for p in PROTOCOLS for series in study.by_protocol(p)]
+        found = graded or list(study.series)
+    if not found:
+        raise NoUsableSeriesError(
+            f"the study has no series to show{f' of {protocol.value}' if protocol else ''}",
+            remedy="see what it holds with: volspine scan",
+            code="VS-SER-031",
+        )
+    return found
+
+
+def series_name(protocol: Protocol) -> str:
+    """Return how a protocol is called in a picture: `sagittal T2`."""
+    return _NAMES[protocol]
+
+
+def grid_over(series: Sequence[Series], *, spacing_mm: float | None = None) -> Grid:
+    """Return a cubic grid over all that some series cover.
+
+    Args:
+        series: At least one.
+        spacing_mm: Of the grid; the series' finest, but no less than 0.5 mm, if omitted. It grows
+            where the grid would exceed `MAX_VOXELS`.
+    """
+    stacks = [stack for one in series for stack in one.stacks]
+    for stack in stacks:
+        _ = stack.voxels  # Decoding may drop slices, and with them coverage.
+    low, high = coverage_mm(stacks)
+    finest = min(float(stack.spacing_mm.min()) for stack in stacks)
+    extent = high - low
+    fitting = float((np.prod(extent) / MAX_VOXELS) ** (1 / 3))
+    spacing = max(spacing_mm or max(finest, 0.5), fitting)
+    i, j, k = (max(int(np.ceil(size / spacing)), 1) for size in extent)
+    x, y, z = ((low + high) / 2).tolist()
+    return Grid(spacing_mm=(spacing,) * 3, shape=(i, j, k), center_mm=(x, y, z))
+
+
+def voxel_scene(
+    study: Study,
+    *,
+    protocol: Protocol | None = None,
+    grades: StudyGrades | None = None,
+    is_cut: bool = True,
+) -> Scene:
+    """Return the voxels of the best series, cut open at the midline.
+
+    Args:
+        study: What to show.
+        protocol: Sagittal T2 first, then T1, then axial, if omitted.
+        grades: Drawn in where located.
+        is_cut: Leave out the patient's left half.
+
+    Raises:
+        NoUsableSeriesError: If there is no such series.
+    """
+    candidates = chosen_series(study, protocol)
+    series = min(candidates, key=lambda one: _BEST_FIRST.index(one.protocol))
+    grid = grid_over([series])
+    raw, mask = sample_series(series, grid)
+    image = normalize(raw, mask)
+    solid = body_mask(image, mask, axis=2 if series.protocol is Protocol.AXIAL_T2 else 0)
+    if is_cut:
+        x = grid.mm_from_index(np.indices((grid.shape[0], 1, 1)).reshape(3, -1).T.astype(float))[
+            :, 0
+        ]
+        solid &= (x <= _midline_mm(grid, grades))[:, None, None]
+    faces = _faces(image, solid, grid, series.protocol)
+    cut = ", left half cut away" if is_cut else ""
+    return Scene(
+        title=study.name,
+        subtitle=f"{series_name(series.protocol)}, voxels of {grid.spacing_mm[0]:.2g} mm{cut}",
+        points=(),
+        faces=(faces,),
+        markers=markers(grades),
+        level_points_mm=level_points(grades),
+        bounds_mm=_bounds([faces.centers_mm], grid),
+        grades=grades,
+    )
+
+
+def point_scene(
+    study: Study,
+    *,
+    protocol: Protocol | None = None,
+    grades: StudyGrades | None = None,
+    is_cut: bool = True,
+) -> Scene:
+    """Return the voxels of a study as points at their true places, air left out.
+
+    Args:
+        study: What to show.
+        protocol: Every graded one if omitted.
+        grades: Drawn in where located.
+        is_cut: Leave out what would hide the rest: of sagittal series the patient's left half and
+            all but the best protocol, of axial ones the right half and all but the middle slice
+            of each stack.
+
+    Raises:
+        NoUsableSeriesError: If there is no such series.
+    """
+    shown = chosen_series(study, protocol)
+    if is_cut:
+        shown = _one_of_each_plane(shown)
+    grid = grid_over(shown, spacing_mm=4.0)
+    middle = _midline_mm(grid, grades) if is_cut else None
+    layers = tuple(_points(series, MAX_POINTS // len(shown), middle) for series in shown)
+    names = " and ".join(dict.fromkeys(layer.name for layer in layers))
+    return Scene(
+        title=study.name,
+        subtitle=f"{names}, {sum(len(layer.colors) for layer in layers):,} voxels as points",
+        points=layers,
+        faces=(),
+        markers=markers(grades),
+        level_points_mm=level_points(grades),
+        bounds_mm=_bounds([layer.points_mm for layer in layers], grid),
+        grades=grades,
+    )
+
+
+def _one_of_each_plane(series: Sequence[Series]) -> list[Series]:
+    ranked = sorted(series, key=lambda one: _BEST_FIRST.index(one.protocol))
+    axial = [one for one in ranked if one.protocol is Protocol.AXIAL_T2]
+    others = [one for one in ranked if one.protocol is not Protocol.AXIAL_T2]
+    return [*others[:1], *axial]
+
+
+def markers(grades: StudyGrades | None) -> tuple[Marker, ...]:
+    """Return a sphere for each target that was located, coloured by its grade."""
+    if grades is None:
+        return ()
+    return tuple(
+        Marker(
+            point_mm=grades.points_mm[target.index],
+            color=UNKNOWN_COLOR if unknown or grade is None else GRADE_COLORS[grade],
+            label=f"{target.label}: {'not graded' if grade is None else grade.label}"
+            + (" (imputed)" if unknown and grade is not None else ""),
+            radius_mm=3.2 if target.finding is Finding.CANAL else 2.6,
+        )
+        for target, grade, unknown in zip(TARGETS, grades.grades, grades.imputed, strict=True)
+        if np.isfinite(grades.points_mm[target.index]).all()
+    )
+
+
+def level_points(grades: StudyGrades | None) -> dict[str, FloatArray]:
+    """Return the middle of the located targets of each level, under the level's label."""
+    found: dict[str, FloatArray] = {}
+    if grades is None:
+        return found
+    for level in LEVELS:
+        index = [target.index for target in TARGETS if target.level is level]
+        points = grades.points_mm[index]
+        points = points[np.isfinite(points).all(axis=1)]
+        if len(points):
+            found[level.label] = np.asarray(points.mean(axis=0), dtype=np.float64)
+    return found
+
+
+def _points(series: Series, limit: int, middle_mm: float | None) -> Points:
+    # All stacks of a series share one scanner setting, so one scale serves them.
+    everything = np.concatenate([stack.voxels.ravel() for stack in series.stacks])
+    low, high = np.percentile(everything, (1, 99)).tolist()
+    scale = np.float32(1 / max(high - low, 1e-9))
+    is_axial = series.protocol is Protocol.AXIAL_T2
+    clouds: list[PointCloud] = []
+    for stack in series.stacks:
+        image = (stack.voxels - np.float32(low)) * scale
+        where = body_mask(image, np.ones(image.shape, np.bool_), axis=2)
+        slices = list(cloud_of_slices(stack, where=where))
+        if middle_mm is not None:
+            slices = [slices[len(slices) // 2]] if is_axial else slices
+            slices = [_half(cloud, middle_mm, is_left=is_axial) for cloud in slices]
+        clouds.extend(slices)
+    cloud = joined(clouds).thinned(limit)
+    return Points(
+        name=series_name(series.protocol),
+        points_mm=cloud.points_mm,
+        colors=color_of((cloud.intensity - np.float32(low)) * scale, series.protocol),
+        size_mm=min(float(stack.spacing_mm[:2].max()) for stack in series.stacks) * 1.1,
+    )
+
+
+def _half(cloud: PointCloud, middle_mm: float, *, is_left: bool) -> PointCloud:
+    x = cloud.points_mm[:, 0]
+    keep = x >= middle_mm if is_left else x <= middle_mm
+    return PointCloud(cloud.points_mm[keep], cloud.intensity[keep])
+
+
+def _faces(image: VoxelArray, solid: BoolArray, grid: Grid, protocol: Protocol) -> Faces:
+    """Return the faces between what is solid and what is not."""
+    padded = np.pad(solid, 1)
+    index, normals = [], []
+    for axis in range(3):
+        for step in (1, -1):
+            open_side = ~np.roll(padded, -step, axis)[1:-1, 1:-1, 1:-1]
+            found = np.argwhere(solid & open_side)
+            index.append(found)
+            # The first two axes of the grid run against x and y.
+            sign = step if axis == 2 else -step
+            normals.append(np.full(len(found), sign * (axis + 1), dtype=np.int8))
+    voxels, looks = np.concatenate(index), np.concatenate(normals)
+    shade = np.select([looks == n for n in _SHADES], list(_SHADES.values()))
+    colors = color_of(image[tuple(voxels.T)], protocol) * shade[:, None]
+    return Faces(
+        name=series_name(protocol),
+        centers_mm=_face_centers(grid, voxels, looks),
+        normals=looks,
+        colors=colors.astype(np.uint8),
+        spacing_mm=grid.spacing_mm,
+    )
+
+
+def _face_centers(
+    grid: Grid, voxels: "np.typing.NDArray[np.int64]", looks: "np.typing.NDArray[np.int8]"
+) -> VoxelArray:
+    centers = grid.mm_from_index(voxels.astype(np.float64))
+    axis = np.abs(looks).astype(np.int64) - 1
+    rows = np.arange(len(centers))
+    centers[rows, axis] += np.sign(looks) * np.asarray(grid.spacing_mm)[axis] / 2
+    return centers.astype(np.float32)
+
+
+def _midline_mm(grid: Grid, grades: StudyGrades | None) -> float:
+    """Return the x of the canal where it was located, else of the grid's middle."""
+    places = [] if grades is None else list(level_points(grades).values())
+    if places:
+        return float(np.mean([place[0] for place in places]))
+    assert grid.center_mm is not None  # noqa: S101
+    return grid.center_mm[0]
+
+
+def _bounds(parts: Sequence[VoxelArray], grid: Grid) -> tuple[FloatArray, FloatArray]:
+    points = np.concatenate([*parts, np.zeros((0, 3), np.float32)])
+    if len(points) == 0:
+        far = np.array(grid.shape) - 0.5
+        corners = grid.mm_from_index(np.stack([np.full(3, -0.5), far]))
+        return corners.min(axis=0), corners.max(axis=0)
+    return points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)

@@ -1,0 +1,72 @@
+"""All 25 grades as a table of dots, read as an axial slice is: the patient's right on the left."""
+
+from volspine.anatomy import LEVELS, Condition, Grade, Target
+from volspine.grades import StudyGrades
+from volspine.viewer.canvas import Canvas
+from volspine.viewer.palette import GRADE_COLORS, INK, RIGHT_COLOR, UNKNOWN_COLOR
+
+__all__ = ["draw_grades", "grade_color"]
+
+_COLUMNS = (
+    (Condition.RIGHT_NEURAL_FORAMINAL_NARROWING, "foramen"),
+    (Condition.RIGHT_SUBARTICULAR_STENOSIS, "recess"),
+    (Condition.SPINAL_CANAL_STENOSIS, "canal"),
+    (Condition.LEFT_SUBARTICULAR_STENOSIS, "recess"),
+    (Condition.LEFT_NEURAL_FORAMINAL_NARROWING, "foramen"),
+)
+_MUTED = "#8b95a7"
+_STEP_X, _STEP_Y = 58.0, 52.0
+
+
+def grade_color(grades: StudyGrades, target: Target) -> str:
+    """Return the colour of a target: that of its grade, or grey where it was not measured."""
+    grade = grades.grades[target.index]
+    if grade is None or bool(grades.imputed[target.index]):
+        return UNKNOWN_COLOR
+    return GRADE_COLORS[grade]
+
+
+def draw_grades(canvas: Canvas, place_px: tuple[float, float], grades: StudyGrades) -> None:
+    """Draw the table with its top left corner at a place; about 350 by 480 pixels."""
+    left, top = place_px
+    columns = [left + 74 + n * _STEP_X for n in range(len(_COLUMNS))]
+    canvas.text((columns[0] + _STEP_X / 2, top), "R", color=RIGHT_COLOR, weight="bold", ha="center")
+    canvas.text((columns[3] + _STEP_X / 2, top), "L", weight="bold", ha="center")
+    for x, (_, name) in zip(columns, _COLUMNS, strict=True):
+        canvas.text((x, top + 24), name, fontsize=8.5, color=_MUTED, ha="center")
+    for row, level in enumerate(LEVELS):
+        y = top + 62 + row * _STEP_Y
+        canvas.text((left, y), level.label, fontsize=11, weight="bold")
+        for x, (condition, _) in zip(columns, _COLUMNS, strict=True):
+            _dot(canvas, (x, y), grades, Target(condition, level))
+    _key(canvas, (left, top + 62 + len(LEVELS) * _STEP_Y + 14))
+
+
+def _dot(
+    canvas: Canvas, place_px: tuple[float, float], grades: StudyGrades, target: Target
+) -> None:
+    color = grade_color(grades, target)
+    is_measured = color != UNKNOWN_COLOR
+    canvas.circle(
+        place_px,
+        13 if is_measured else 8,
+        facecolor=color if is_measured else "none",
+        edgecolor=color,
+        linewidth=1.6,
+    )
+    if is_measured:
+        percent = f"{100 * grades.confidence[target.index]:.0f}"
+        canvas.text(place_px, percent, fontsize=7.5, color="#10131a", ha="center", zorder=4)
+
+
+def _key(canvas: Canvas, place_px: tuple[float, float]) -> None:
+    left, top = place_px
+    for row, grade in enumerate(Grade):
+        y = top + row * 25
+        canvas.circle((left + 9, y), 8, facecolor=GRADE_COLORS[grade], edgecolor="none")
+        canvas.text((left + 28, y), grade.label, fontsize=9.5, color=INK)
+    y = top + len(Grade) * 25
+    canvas.circle((left + 9, y), 6.5, facecolor="none", edgecolor=UNKNOWN_COLOR, linewidth=1.6)
+    canvas.text((left + 28, y), "not measured", fontsize=9.5, color=INK)
+    canvas.text((left + 150, top), "in a dot: confidence, %", fontsize=8.5, color=_MUTED)
+    canvas.text((left + 150, top + 25), "sides are the patient's", fontsize=8.5, color=_MUTED)

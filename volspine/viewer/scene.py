@@ -1,0 +1,159 @@
+"""Scene: what a view draws, as plain arrays, whoever draws it.
+
+Open3D, the software renderer, the page and the PLY file all draw the same scene. Colours carry
+their shading, so that no renderer needs a light of its own. Millimetres are LPS throughout.
+
+Shapes:
+    N  points, or faces      V  vertices      T  triangles
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.grades import RESEARCH_USE, StudyGrades
+from volspine.types import FloatArray, VoxelArray
+from volspine.viewer.palette import ColorArray
+
+__all__ = ["Faces", "Marker", "Mesh", "Points", "Scene", "sphere"]
+
+_TANGENTS = ((1, 2), (2, 0), (0, 1))  # For each axis, the two others in right-handed order.
+_LIGHT = np.array([0.62, -0.45, 0.64])  # From the left, the front and above, as the camera.
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of one series.
+
+    Attributes:
+        name: What they show.
+        points_mm: Float32, shape (N, 3), LPS millimetres.
+        colors: Shape (N, 3).
+        size_mm: How wide each is drawn.
+    """
+
+    name: str
+    points_mm: VoxelArray
+    colors: ColorArray
+    size_mm: float
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Visible faces of voxels.
+
+    Attributes:
+        name: What they show.
+        centers_mm: Float32, shape (N, 3), LPS millimetres.
+        normals: Shape (N,); 1, 2, 3 for faces that look to +x, +y, +z (left, back, head);
+            negative for the opposite.
+        colors: Shape (N, 3).
+        spacing_mm: Size of a voxel along x, y and z.
+    """
+
+    name: str
+    centers_mm: VoxelArray
+    normals: NDArray[np.int8]
+    colors: ColorArray
+    spacing_mm: tuple[float, float, float]
+
+    def mesh(self) -> "Mesh":
+        """Return two triangles for each face, counter-clockwise seen from outside."""
+        half = np.asarray(self.spacing_mm) / 2
+        corners = np.repeat(self.centers_mm[:, None].astype(np.float64), 4, axis=1)
+        for axis, (first, second) in enumerate(_TANGENTS):
+            for sign in (1, -1):
+                rows = self.normals == sign * (axis + 1)
+                square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])[::sign]
+                corners[rows, :, first] += square[:, 0] * half[first]
+                corners[rows, :, second] += square[:, 1] * half[second]
+        base = np.arange(len(corners))[:, None] * 4
+        triangles = np.concatenate([base + np.array([0, 1, 2]), base + np.array([0, 2, 3])], axis=1)
+        return Mesh(
+            corners.reshape(-1, 3).astype(np.float32),
+            np.repeat(self.colors, 4, axis=0),
+            triangles.reshape(-1, 3).astype(np.int32),
+        )
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles with a colour at each vertex: (V, 3) float32, (V, 3) uint8, (T, 3) int32."""
+
+    vertices_mm: VoxelArray
+    colors: ColorArray
+    triangles: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A finding at its place.
+
+    Attributes:
+        point_mm: LPS millimetres, shape (3,).
+        color: `#rrggbb`.
+        label: What it is, with its grade.
+        radius_mm: Of the sphere that is drawn.
+    """
+
+    point_mm: FloatArray
+    color: str
+    label: str
+    radius_mm: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that is drawn.
+
+    Attributes:
+        title: One line; no patient data.
+        subtitle: What is shown and how.
+        points: Point layers.
+        faces: Voxel layers.
+        markers: Findings at their places.
+        level_points_mm: Label of a level to its place on the midline, for those located.
+        bounds_mm: Lowest and highest LPS corner.
+        grades: All findings, for the table beside the picture; None if there are none.
+        notes: Said in every picture; research use at least.
+    """
+
+    title: str
+    subtitle: str
+    points: tuple[Points, ...]
+    faces: tuple[Faces, ...]
+    markers: tuple[Marker, ...]
+    level_points_mm: dict[str, FloatArray]
+    bounds_mm: tuple[FloatArray, FloatArray]
+    grades: StudyGrades | None = None
+    notes: tuple[str, ...] = (RESEARCH_USE,)
+
+    @property
+    def center_mm(self) -> FloatArray:
+        """The middle of what is drawn."""
+        return np.asarray((self.bounds_mm[0] + self.bounds_mm[1]) / 2, dtype=np.float64)
+
+
+def sphere(center_mm: FloatArray, radius_mm: float, color: ColorArray, *, rings: int = 24) -> Mesh:
+    """Return a shaded sphere.
+
+    Args:
+        center_mm: LPS millimetres, shape (3,).
+        radius_mm: Positive.
+        color: Shape (3,).
+        rings: Circles of latitude; twice as many meridians.
+    """
+    polar = np.linspace(0, np.pi, rings + 1)
+    turn = np.linspace(0, 2 * np.pi, 2 * rings, endpoint=False)
+    theta, phi = (grid.ravel() for grid in np.meshgrid(polar, turn, indexing="ij"))
+    normals = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], 1)
+    glow = 0.45 + 0.55 * np.clip(normals @ _LIGHT, 0, 1)
+    shine = 110 * np.clip(normals @ _LIGHT, 0, 1) ** 12
+    colors = np.clip(color * glow[:, None] + shine[:, None], 0, 255).astype(np.uint8)
+    ring, spoke = np.meshgrid(np.arange(rings), np.arange(2 * rings), indexing="ij")
+    here, right = ring * 2 * rings + spoke, ring * 2 * rings + (spoke + 1) % (2 * rings)
+    below, corner = here + 2 * rings, right + 2 * rings
+    triangles = np.stack([here, below, right, right, below, corner], axis=-1).reshape(-1, 3)
+    vertices = (center_mm + radius_mm * normals).astype(np.float32)
+    return Mesh(vertices, colors, triangles.astype(np.int32))

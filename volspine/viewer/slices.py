@@ -1,0 +1,194 @@
+"""A study -> one picture: for each protocol its sagittal, coronal and axial plane through a point.
+
+The three planes of a row are cut from one patient-space grid, so what lies beside each other in the
+picture lies beside each other in the patient. All panes have one scale. The patient's right is
+marked wherever it is in view.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
+from volspine.dicom.study import Series, Study
+from volspine.grades import RESEARCH_USE, StudyGrades
+from volspine.types import FloatArray
+from volspine.viewer.build import chosen_series, grid_over, level_points, series_name
+from volspine.viewer.canvas import Canvas
+from volspine.viewer.legend import draw_grades, grade_color
+from volspine.viewer.palette import RIGHT_COLOR
+from volspine.viewer.panes import PLANES, Pane, pane
+from volspine.volume.grid import coverage_mm
+from volspine.volume.normalize import normalize
+from volspine.volume.sample import sample_series
+
+__all__ = ["slices_png"]
+
+NEAR_MM = 6.0
+"""A finding is drawn on planes up to this far from it."""
+
+_WIDTH_PX, _TOP_PX, _GAP_PX, _LABEL_PX = 1100.0, 120.0, 56.0, 34.0
+_MAX_PX_PER_MM = 3.2
+_PANEL_PX = 400
+_MUTED = "#8b95a7"
+
+
+@dataclass(frozen=True)
+class _Row:
+    title: str
+    panes: tuple[Pane, ...]
+
+    @property
+    def width_mm(self) -> float:
+        return sum(one.size_mm[0] for one in self.panes)
+
+    @property
+    def height_mm(self) -> float:
+        return max(one.size_mm[1] for one in self.panes)
+
+
+def slices_png(
+    study: Study,
+    *,
+    protocol: Protocol | None = None,
+    grades: StudyGrades | None = None,
+    point_mm: FloatArray | None = None,
+    notes: tuple[str, ...] = (RESEARCH_USE,),
+) -> bytes:
+    """Return the picture as a PNG file.
+
+    Args:
+        study: What to show.
+        protocol: Every graded one if omitted.
+        grades: Drawn in where located, and listed.
+        point_mm: Where the planes cross, LPS; the middle level, or else the middle of what the
+            study covers, if omitted.
+        notes: Said at the foot.
+
+    Raises:
+        NoUsableSeriesError: If there is no such series.
+    """
+    shown = _best_of_each(chosen_series(study, protocol))
+    center = _crossing(shown, grades) if point_mm is None else point_mm
+    rows = [_row(series, center) for series in shown]
+    scale = min(min((_WIDTH_PX - 4 * _GAP_PX) / row.width_mm for row in rows), _MAX_PX_PER_MM)
+    height = _TOP_PX + sum(row.height_mm * scale + _GAP_PX + _LABEL_PX for row in rows) + 40
+    panel = _PANEL_PX if grades is not None else 0
+    size = (int(_WIDTH_PX) + panel, int(max(height, 640)))
+    canvas = Canvas(size)
+    canvas.text((36, 42), study.name, fontsize=19, weight="bold")
+    place = ", ".join(f"{name} {value:.0f}" for name, value in zip("xyz", center, strict=True))
+    canvas.text((36, 74), f"planes through {place} mm (LPS)", fontsize=11.5, color=_MUTED)
+    top = _TOP_PX
+    for row in rows:
+        _draw_row(canvas, row, (top, scale), center, grades)
+        top += row.height_mm * scale + _GAP_PX + _LABEL_PX
+    _scale_bar(canvas, scale, size)
+    if grades is not None:
+        draw_grades(canvas, (_WIDTH_PX + 16, 150), grades)
+    for number, line in enumerate(reversed(notes)):
+        foot = size[1] - 26 - 20 * number
+        canvas.text((size[0] - 24, foot), line, fontsize=9.5, color=_MUTED, ha="right")
+    return canvas.png()
+
+
+def _best_of_each(series: list[Series]) -> list[Series]:
+    """Return one series for each protocol: the one with most voxels."""
+
+    def size(one: Series) -> int:
+        return sum(int(np.prod(stack.shape)) for stack in one.stacks)
+
+    found = [
+        max((one for one in series if one.protocol is protocol), key=size, default=None)
+        for protocol in PROTOCOLS
+    ]
+    return [one for one in found if one is not None] or [max(series, key=size)]
+
+
+def _crossing(series: list[Series], grades: StudyGrades | None) -> FloatArray:
+    located = list(level_points(grades).values())
+    if located:
+        return located[len(located) // 2]
+    low, high = coverage_mm([stack for one in series for stack in one.stacks])
+    return np.asarray((low + high) / 2, dtype=np.float64)
+
+
+def _row(series: Series, center: FloatArray) -> _Row:
+    grid = grid_over([series], spacing_mm=1.0)
+    raw, mask = sample_series(series, grid)
+    image = normalize(raw, mask)
+    panes = tuple(pane(image, mask, grid, plane=plane, point_mm=center) for plane in PLANES)
+    return _Row(series_name(series.protocol), panes)
+
+
+def _draw_row(
+    canvas: Canvas,
+    row: _Row,
+    place: tuple[float, float],
+    center: FloatArray,
+    grades: StudyGrades | None,
+) -> None:
+    top, scale = place
+    left = _GAP_PX
+    canvas.text((36, top + 4), row.title, fontsize=12.5, weight="bold")
+    for one in row.panes:
+        width, height = (size * scale for size in one.size_mm)
+        box = (left, top + _LABEL_PX, width, height)
+        canvas.picture(one.pixels, box, smooth=True)
+        _mark_edges(canvas, one, box)
+        _mark_crossing(canvas, one, box, center)
+        if grades is not None:
+            _mark_findings(canvas, one, box, grades)
+        left += width + _GAP_PX
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _mark_edges(canvas: Canvas, one: Pane, box: _Box) -> None:
+    left, top, width, height = box
+    places = (
+        (left - 16, top + height / 2),
+        (left + width + 16, top + height / 2),
+        (left + width / 2, top - 13),
+        (left + width / 2, top + height + 13),
+    )
+    for letter, place in zip(one.edges, places, strict=True):
+        is_right = letter == "R"
+        canvas.text(
+            place,
+            letter,
+            ha="center",
+            fontsize=15 if is_right else 11,
+            color=RIGHT_COLOR if is_right else _MUTED,
+            weight="bold",
+        )
+
+
+def _mark_crossing(canvas: Canvas, one: Pane, box: _Box, center: FloatArray) -> None:
+    left, top, width, height = box
+    u, v, _ = one.locate(center)
+    look = {"color": "#5ea1ff", "linewidth": 0.7, "alpha": 0.45}
+    if 0 < u < 1:
+        canvas.line([(left + u * width, top), (left + u * width, top + height)], **look)
+    if 0 < v < 1:
+        canvas.line([(left, top + v * height), (left + width, top + v * height)], **look)
+
+
+def _mark_findings(canvas: Canvas, one: Pane, box: _Box, grades: StudyGrades) -> None:
+    left, top, width, height = box
+    for target in TARGETS:
+        point = grades.points_mm[target.index]
+        if not np.isfinite(point).all():
+            continue
+        u, v, off = one.locate(point)
+        if abs(off) <= NEAR_MM and 0 < u < 1 and 0 < v < 1:
+            place = (left + u * width, top + v * height)
+            color = grade_color(grades, target)
+            canvas.circle(place, 7, facecolor="none", edgecolor=color, linewidth=1.8)
+
+
+def _scale_bar(canvas: Canvas, scale: float, size: tuple[int, int]) -> None:
+    left, y = 36.0, size[1] - 34.0
+    canvas.line([(left, y), (left + 50 * scale, y)], linewidth=2.5)
+    canvas.text((left + 50 * scale + 12, y), "50 mm", fontsize=9.5, color=_MUTED)

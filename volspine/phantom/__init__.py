@@ -1,1 +1,1 @@
-"""Phantom."""
+"""Synthetic lumbar-spine MRI with known truth: spec, anatomy, measure, render, acquire, DICOM."""

@@ -1,0 +1,111 @@
+"""Anatomy: one subject's spine as plain arrays, with every narrowing already built in.
+
+`build_anatomy` chains the vertebrae into a frame and asks `narrowing` for canals, recesses and
+foramina that measure what was asked for. `mirrored` is the same person seen in a mirror, made by
+swapping the sides of the tables, which is a strong test of whatever reads them.
+
+Shapes: K vertebrae, S = K - 1 segments (discs), sides (left, right).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from volspine.phantom.frame import Frame, build_frame
+from volspine.phantom.subject import Subject
+from volspine.types import FloatArray
+
+__all__ = ["Anatomy", "Narrowing", "assemble", "mirrored", "sideways"]
+
+ROOT_PLANE_MM = 17.0
+"""Distance from the midline at which foramina are measured: the middle of their tunnel."""
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Shapes that decide the grades; lengths in millimetres.
+
+    Attributes:
+        bulge: (S,) of the disc into the canal on the midline.
+        flavum: (S,) thickening of the ligamentum flavum.
+        shrink: (S,) factor of the sac's own ellipse at the disc.
+        recess: (S, 2) depth of the lateral recess.
+        clearance: (S, 2, A) of fat around the exiting root; angle 0 is posterior, pi/2 caudal.
+        flatness: (S, 2) axis ratio of the exiting root.
+    """
+
+    bulge: FloatArray
+    flavum: FloatArray
+    shrink: FloatArray
+    recess: FloatArray
+    clearance: FloatArray
+    flatness: FloatArray
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A subject, the frame of the spine, and its narrowings.
+
+    `handed` is +1, or -1 for a mirrored person, whose aorta lies on the right.
+    """
+
+    subject: Subject
+    frame: Frame
+    narrowing: Narrowing
+    handed: int = 1
+
+    def recess_place(self) -> FloatArray:
+        """Distance from the midline at which each segment's recess is measured, shape (S,), mm."""
+        return recess_place(self.subject)
+
+
+def recess_place(subject: Subject) -> FloatArray:
+    """Distance from the midline at which each segment's recess is measured, shape (S,), mm."""
+    step = np.clip(np.arange(len(subject.discs)) - 5, -2, 5)
+    return np.asarray((8.6 + 0.35 * step) * subject.size)
+
+
+def assemble(subject: Subject, narrowing: Narrowing) -> Anatomy:
+    """Chain a subject's vertebrae into a frame and join the narrowings."""
+    frame = build_frame(subject.heights, subject.discs, subject.bends, subject.pitch)
+    return Anatomy(subject, frame, narrowing)
+
+
+def sideways(subject: Subject, arc: FloatArray, depth: FloatArray) -> FloatArray:
+    """Return how far left of x = 0 the spine's midline runs, mm.
+
+    Args:
+        subject: Whose lateral curve.
+        arc: Arc length s.
+        depth: Depth v.
+    """
+    amplitude, phase, period = subject.sway
+    roll, yaw = subject.lean
+    middle = arc - 220.0
+    curve = amplitude * np.sin(middle * (2 * np.pi / period) + phase)
+    return np.asarray(curve + roll * middle + yaw * depth)
+
+
+def mirrored(anatomy: Anatomy) -> Anatomy:
+    """Return the same person seen in a mirror: left and right swapped, nothing else."""
+    subject, narrowing = anatomy.subject, anatomy.narrowing
+    amplitude, phase, period = subject.sway
+    flip = np.array([-1.0, 1.0])
+    return replace(
+        anatomy,
+        subject=replace(
+            subject,
+            facet_angles=subject.facet_angles[:, ::-1],
+            sway=(-amplitude, phase, period),
+            lean=(-subject.lean[0], -subject.lean[1]),
+            waves=subject.waves * np.array([-1.0, 1.0, 1.0, 1.0]),
+            roots=subject.roots * flip,
+        ),
+        narrowing=replace(
+            narrowing,
+            recess=narrowing.recess[:, ::-1],
+            clearance=narrowing.clearance[:, ::-1],
+            flatness=narrowing.flatness[:, ::-1],
+        ),
+        handed=-anatomy.handed,
+    )

@@ -1,0 +1,113 @@
+"""Cross-section of the spinal canal: its front wall, its roof, and the dural sac between them.
+
+In a plane across the spine, with u to the left and v backwards, the canal lies between the wall
+(vertebral bodies and discs, which bulge) and the roof (laminae, facets and the ligamentum flavum,
+which thickens). The roof comes down to the lateral recess at both sides. The sac is an ellipse cut
+by both surfaces, so it turns from oval to triangular to trefoil as they close in.
+
+Everything takes arrays that broadcast, and serves measuring and painting alike.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CanalSection", "plateau", "roof", "sac_distance", "wall"]
+
+Array = NDArray[np.floating]
+
+SAC_ASPECT = 1.35
+"""Width over depth of the uncompressed sac."""
+
+MARGIN_MM = 0.7
+"""Dura and film of fat between the sac and the walls."""
+
+OPEN_RECESS_MM = 8.0
+"""Depth of the recess away from the discs."""
+
+
+@dataclass
+class CanalSection:
+    """What decides the canal's cross-section at a point along the spine; arrays that broadcast.
+
+    Attributes:
+        at_disc: 1 at the middle of a disc, 0 near the middle of a vertebra.
+        half_depth: Of body or disc, front to back.
+        half_width: Of body or disc, side to side.
+        canal_depth: Of the bony canal.
+        sac_area: Of the uncompressed sac, mm2.
+        bulge: Of the disc.
+        flavum: Thickening of the ligamentum flavum.
+        shrink: Factor of the sac's ellipse.
+        recess_place: Distance from the midline of the recess.
+        recess: Depths of the left and right recess.
+    """
+
+    at_disc: Array
+    half_depth: Array
+    half_width: Array
+    canal_depth: Array
+    sac_area: Array
+    bulge: Array
+    flavum: Array
+    shrink: Array
+    recess_place: Array
+    recess: tuple[Array, Array]
+
+
+def plateau(x: Array, inner: float, outer: float) -> Array:
+    """Return 1 where |x| is below `inner`, 0 beyond `outer`, smooth in between."""
+    r = np.clip((np.abs(x) - inner) / (outer - inner), 0.0, 1.0)
+    return 1.0 - r * r * (3.0 - 2.0 * r)
+
+
+def wall(c: CanalSection, u: Array) -> Array:
+    """Return the depth v of the back of bodies and discs at a distance `u` from the midline."""
+    q = np.minimum(np.abs(u) / c.half_width, 0.99)
+    back = c.half_depth * np.cbrt(1.0 - q * q * q)
+    middle = np.exp(-(u * u) / 64.0)
+    hollow = 1.2 * (1.0 - c.at_disc) * middle
+    return back - hollow + c.at_disc * (0.7 + c.bulge * np.exp(-(u * u) / 40.0))
+
+
+def roof(c: CanalSection, u: Array) -> Array:
+    """Return the depth v of the back of the canal: laminae, flavum and facets."""
+    far = np.abs(u)
+    vault = c.half_depth + c.canal_depth - 0.55 * (np.sqrt(u * u + 4.0) - 2.0)
+    lateral = 1.0 - plateau(far - 5.0, 1.6, 4.2)
+    vault = vault + c.at_disc * (1.5 * np.exp(-(u * u) / 8.0) - c.flavum * (1.0 - lateral))
+    depth = np.where(u >= 0, c.recess[0], c.recess[1])
+    depth = OPEN_RECESS_MM + (depth - OPEN_RECESS_MM) * c.at_disc
+    shoulder = np.maximum(c.recess_place - 1.2 - far, 0.0)
+    outside = np.maximum(far - c.recess_place, 0.0)
+    facet = wall(c, c.recess_place) + depth + 2.6 * shoulder + 0.1 * outside
+    return np.minimum(vault, facet)
+
+
+def sac_axes(c: CanalSection) -> tuple[Array, Array]:
+    """Return the half width and half depth of the sac's ellipse."""
+    scale = 1.0 + (c.shrink - 1.0) * c.at_disc
+    b = np.sqrt(c.sac_area / (np.pi * SAC_ASPECT)) * scale
+    return SAC_ASPECT * b, b
+
+
+def sac_centre(c: CanalSection) -> Array:
+    """Return the depth v of the sac's centre."""
+    return wall(c, np.zeros_like(c.half_depth)) + MARGIN_MM + sac_axes(c)[1]
+
+
+def sac_distance(c: CanalSection, u: Array, v: Array) -> Array:
+    """Return the signed distance to the sac's surface, negative inside."""
+    a, b = sac_axes(c)
+    p, q = u / a, (v - sac_centre(c)) / b
+    radius = np.sqrt(p * p + q * q) + 1e-6
+    ellipse = (radius - 1.0) * b
+    walls = np.maximum(wall(c, u) + MARGIN_MM - v, 0.8 * (v - roof(c, u) + MARGIN_MM))
+    return smooth_max(ellipse, walls, 1.2)
+
+
+def smooth_max(a: Array, b: Array, width: float) -> Array:
+    """Return a maximum that rounds the edge where its arguments meet."""
+    h = np.maximum(width - np.abs(a - b), 0.0) / width
+    return np.maximum(a, b) + h * h * width * 0.25

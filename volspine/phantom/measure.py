@@ -1,0 +1,81 @@
+"""Measure: canal, recesses and foramina of the noise-free model, whatever made them.
+
+    canal     least area of the dural sac near the disc, over its mean area at the pedicles of the two
+              neighbouring vertebrae
+    recess    least distance from the back of disc or body to the front of the facet, mm
+    foramen   share of 32 directions around the exiting root with at least 1 mm of fat; a root
+              flattened below an axis ratio of 0.7 counts as having none
+
+All are measured over a slab of 0.6 disc heights and 3 mm to both sides of the disc.
+"""
+
+import numpy as np
+
+from volspine.anatomy import LEVELS, TARGETS, Finding, Side
+from volspine.phantom.anatomy import Anatomy
+from volspine.phantom.canal import CanalSection, plateau, roof, wall
+from volspine.phantom.frame import FIRST_SEGMENT
+from volspine.phantom.narrowing import ANGLES, FAT_MM, RAYS, disc_section, sac_area
+from volspine.types import FloatArray
+
+__all__ = ["measure", "sac_areas"]
+
+_SLICES = 5
+
+
+def measure(anatomy: Anatomy) -> FloatArray:
+    """Return the measure of each of the 25 targets, canonical order: ratio, share or mm."""
+    canal = [_canal(anatomy, FIRST_SEGMENT + level) for level in range(5)]
+    values = []
+    for target in TARGETS:
+        level = LEVELS.index(target.level)
+        place = (FIRST_SEGMENT + level, 0 if target.side is Side.LEFT else 1)
+        if target.finding is Finding.CANAL:
+            values.append(canal[level])
+        elif target.finding is Finding.RECESS:
+            values.append(_recess(anatomy, *place))
+        else:
+            values.append(_foramen(anatomy, *place))
+    return np.array(values)
+
+
+def sac_areas(anatomy: Anatomy) -> FloatArray:
+    """Return the least area of the sac at each graded level, mm2, shape (5,)."""
+    return np.array([_least_area(anatomy, FIRST_SEGMENT + level) for level in range(5)])
+
+
+def _sections(anatomy: Anatomy, segment: int) -> list[CanalSection]:
+    """Return cross-sections through the slab, upper half and lower half alike."""
+    subject = anatomy.subject
+    reach = 0.6 * float(subject.discs[segment]) + 3.0
+    sections = []
+    for w in np.linspace(0.0, reach, _SLICES):
+        section = disc_section(subject, anatomy.narrowing, segment)
+        section.at_disc = plateau(np.asarray(w), 4.0, 12.0)
+        sections.append(section)
+    return sections
+
+
+def _least_area(anatomy: Anatomy, segment: int) -> float:
+    return min(sac_area(section, 0.25) for section in _sections(anatomy, segment))
+
+
+def _canal(anatomy: Anatomy, segment: int) -> float:
+    reference = float(anatomy.subject.sac_areas[segment : segment + 2].mean())
+    return _least_area(anatomy, segment) / reference
+
+
+def _recess(anatomy: Anatomy, segment: int, side: int) -> float:
+    sign = 1.0 if side == 0 else -1.0
+    gaps = []
+    for section in _sections(anatomy, segment):
+        u = sign * section.recess_place
+        gaps.append(float(roof(section, u) - wall(section, u)))
+    return min(gaps)
+
+
+def _foramen(anatomy: Anatomy, segment: int, side: int) -> float:
+    if anatomy.narrowing.flatness[segment, side] < 0.7:
+        return 0.0
+    clearance = anatomy.narrowing.clearance[segment, side][:: ANGLES // RAYS]
+    return float((clearance >= FAT_MM).mean())

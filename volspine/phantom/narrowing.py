@@ -1,0 +1,161 @@
+"""From wanted measures to shapes: the inverse of `measure`, one level at a time.
+
+The same measure has many looks: how much of a narrow canal is due to the disc, to the flavum or to
+a small sac is drawn at random, and so is the side from which a foramen loses its fat.
+
+Shapes: S segments, A angles around a root, sides (left, right).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from volspine.phantom.anatomy import Narrowing, recess_place
+from volspine.phantom.canal import CanalSection, sac_distance
+from volspine.phantom.frame import FIRST_SEGMENT
+from volspine.phantom.subject import Subject
+from volspine.types import FloatArray
+
+__all__ = ["ANGLES", "RAYS", "Wanted", "narrow", "sac_area"]
+
+ANGLES = 64
+"""Directions in which the clearance around a root is kept."""
+
+RAYS = 32
+"""Directions in which perineural fat is counted; every second of the kept ones."""
+
+FAT_MM = 1.0
+"""Least clearance that counts as fat."""
+
+_STEP_MM = 0.4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Measures to reach at the five graded levels.
+
+    Attributes:
+        canal: (5,) area of the sac over that of the neighbouring pedicle levels.
+        recess: (5, 2) millimetres.
+        foramen: (5, 2) share of directions with perineural fat.
+    """
+
+    canal: FloatArray
+    recess: FloatArray
+    foramen: FloatArray
+
+
+def narrow(subject: Subject, wanted: Wanted, rng: np.random.Generator) -> Narrowing:
+    """Return shapes that measure what is wanted; ungraded segments are normal.
+
+    Args:
+        subject: Whose spine.
+        wanted: Measures at the graded levels.
+        rng: Decides which of many looks a measure takes.
+    """
+    segments = len(subject.discs)
+    result = Narrowing(
+        bulge=np.full(segments, 0.3),
+        flavum=np.full(segments, 0.3),
+        shrink=np.full(segments, 0.97),
+        recess=np.full((segments, 2), 8.0),
+        clearance=np.full((segments, 2, ANGLES), 2.0),
+        flatness=np.ones((segments, 2)),
+    )
+    split = rng.dirichlet([1.5, 1.5, 1.5], size=segments)
+    looks = rng.random((segments, 2, 8))
+    for segment in range(segments):
+        for side in range(2):
+            result.clearance[segment, side] = _normal_clearance(looks[segment, side])
+    for level in range(5):
+        segment = FIRST_SEGMENT + level
+        result.recess[segment] = wanted.recess[level]
+        _close_canal(subject, result, segment, float(wanted.canal[level]), split[segment])
+        for side in range(2):
+            _close_foramen(result, (segment, side), float(wanted.foramen[level, side]),
+                           looks[segment, side])  # fmt: skip
+    return result
+
+
+def disc_section(subject: Subject, shapes: Narrowing, segment: int) -> CanalSection:
+    """Return the canal's cross-section through the middle of a disc, as scalars."""
+    def mean(values: FloatArray) -> FloatArray:
+        return np.asarray((values[segment] + values[segment + 1]) / 2)
+
+    return CanalSection(
+        at_disc=np.asarray(1.0),
+        half_depth=mean(subject.depths) / 2,
+        half_width=mean(subject.widths) / 2,
+        canal_depth=mean(subject.canal_depths),
+        sac_area=mean(subject.sac_areas),
+        bulge=shapes.bulge[segment],
+        flavum=shapes.flavum[segment],
+        shrink=shapes.shrink[segment],
+        recess_place=np.asarray(recess_place(subject)[segment]),
+        recess=(shapes.recess[segment, 0], shapes.recess[segment, 1]),
+    )
+
+
+def sac_area(section: CanalSection, step_mm: float = _STEP_MM) -> float:
+    """Return the area of the sac in a cross-section, mm2, edges counted by their share."""
+    u = np.arange(-15.0, 15.0, step_mm) + step_mm / 2
+    front = float(section.half_depth)
+    v = np.arange(front - 3.0, front + 22.0, step_mm)[:, None] + step_mm / 2
+    share = np.clip(0.5 - sac_distance(section, u, v) / step_mm, 0.0, 1.0)
+    return float(share.sum()) * step_mm * step_mm
+
+
+def _close_canal(
+    subject: Subject, shapes: Narrowing, segment: int, ratio: float, split: FloatArray
+) -> None:
+    """Bisect one number that drives bulge, flavum and sac until the area is right."""
+    goal = ratio * float(disc_section(subject, shapes, segment).sac_area)
+    low, high = -0.35, 1.6
+    for _ in range(13):
+        middle = (low + high) / 2
+        _press_canal(shapes, segment, middle, split)
+        if sac_area(disc_section(subject, shapes, segment)) > goal:
+            low = middle
+        else:
+            high = middle
+
+
+def _press_canal(shapes: Narrowing, segment: int, press: float, split: FloatArray) -> None:
+    forward = max(press, 0.0)
+    shapes.bulge[segment] = 0.4 + 7.0 * forward * split[0]
+    shapes.flavum[segment] = 0.4 + 7.0 * forward * split[1]
+    shapes.shrink[segment] = max(0.97 - press * (0.3 + 0.35 * split[2]), 0.25)
+
+
+def _lobe(angle: FloatArray, centre: float, width: float) -> FloatArray:
+    return np.asarray(np.exp((np.cos(angle - centre) - 1.0) / width**2))
+
+
+def angles() -> FloatArray:
+    """Return the directions around a root: 0 posterior, pi/2 caudal, pi anterior; shape (A,)."""
+    return np.arange(ANGLES) * (2 * np.pi / ANGLES)
+
+
+def _normal_clearance(look: FloatArray) -> FloatArray:
+    angle = angles()
+    tail = (4.5 + 2.0 * look[0]) * _lobe(angle, 0.5 * np.pi + 0.3 * (look[1] - 0.5), 0.42)
+    return np.asarray(1.7 + 0.5 * look[2] + tail + 0.3 * np.cos(2 * angle + 6.28 * look[3]))
+
+
+def _close_foramen(
+    shapes: Narrowing, place: tuple[int, int], share: float, look: FloatArray
+) -> None:
+    """Take fat away from the directions that yield first until the wanted share is left."""
+    angle = angles()
+    weight = 0.15 + look[4:8] / look[4:8].sum() * 2.0
+    centres = (0.0, 0.5 * np.pi, 0.8 * np.pi, 1.5 * np.pi)  # facet, endplate, disc, pedicle
+    press = 0.3 + sum(w * _lobe(angle, c, 0.75) for w, c in zip(weight, centres, strict=True))
+    full = shapes.clearance[place]
+    yields = ((full - FAT_MM) / press)[:: ANGLES // RAYS]
+    kept = int(np.clip(round(share * RAYS), 0, RAYS))
+    order = np.concatenate([[0.0], np.sort(yields), [yields.max() + 1.0]])
+    at = RAYS - kept
+    force = (order[at] + order[at + 1]) / 2 if at else 0.0
+    shapes.clearance[place] = np.maximum(full - force * press, 0.0)
+    collapse = np.clip(1.0 - share / 0.12, 0.0, 1.0)
+    shapes.flatness[place] = 1.0 - 0.15 * look[2] - (0.35 * collapse if share < 0.12 else 0.0)

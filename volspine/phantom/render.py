@@ -1,0 +1,222 @@
+"""Render: from anatomy and plan to noise-free images, one array a series.
+
+Sagittal T1 and T2 share their slices and are painted together. The spine is averaged over a few
+sub-slices across the slice's thickness; the surroundings, which vary slowly, are painted once.
+
+Shapes: C sequences, N slices, H rows, W columns (acquired pixels).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.phantom.anatomy import Anatomy
+from volspine.phantom.foramen import paint_foramina
+from volspine.phantom.painting import Canvas, LabelCanvas, SignalCanvas
+from volspine.phantom.plan import SeriesPlan
+from volspine.phantom.section import Section, build_section
+from volspine.phantom.spine import paint_arch, paint_canal, paint_cauda, paint_column, paint_cord
+from volspine.phantom.tissues import relaxation, signals
+from volspine.phantom.torso import Surroundings, paint_torso, texture
+
+__all__ = ["paint_spine", "render_labels", "render_series"]
+
+Array = NDArray[np.float32]
+MakeCanvas = Callable[[NDArray[Any]], Canvas]
+
+SUB_SLICES = 3
+"""Sub-slices averaged across a slice; with three the error is far below the noise."""
+
+FRONT_MM, REAR_MM, SIDE_MM = -26.0, 62.0, 46.0
+"""Box around the spine, in depth v and to both sides, outside which only the trunk is painted."""
+
+
+def render_series(anatomy: Anatomy, plans: list[SeriesPlan]) -> Array:
+    """Render series that share their slices, shape (C, N, H, W).
+
+    Args:
+        anatomy: Whose spine.
+        plans: One plan a sequence; they differ in sequence and stored matrix only.
+    """
+    plan = plans[0]
+    table = relaxation(anatomy.subject.marrow_fat, anatomy.subject.jitter)
+    tissue = np.array([signals(table, p.sequence) for p in plans], dtype=np.float32)
+    images = np.zeros(
+        (len(plans), len(plan.centres_mm), plan.acquired, plan.acquired), dtype=np.float32
+    )
+    pixel = plan.field_mm / plan.acquired
+
+    def canvas(values: NDArray[Any]) -> Canvas:
+        return SignalCanvas(values, tissue, pixel)
+
+    offsets = (np.arange(SUB_SLICES) - (SUB_SLICES - 1) / 2) / SUB_SLICES * plan.thickness_mm
+    _paint_slices(anatomy, plan, images, (canvas, offsets))
+    return images
+
+
+def render_labels(anatomy: Anatomy, plan: SeriesPlan) -> NDArray[np.int16]:
+    """Render the tissue at the middle of every acquired voxel, shape (N, H, W)."""
+    images = np.zeros((1, len(plan.centres_mm), plan.acquired, plan.acquired), dtype=np.int16)
+
+    def canvas(values: NDArray[Any]) -> Canvas:
+        return LabelCanvas(values[0])
+
+    _paint_slices(anatomy, plan, images, (canvas, np.zeros(1)))
+    return images[0]
+
+
+def _paint_slices(
+    anatomy: Anatomy,
+    plan: SeriesPlan,
+    images: NDArray[Any],
+    how: tuple[MakeCanvas, NDArray[np.float64]],
+) -> None:
+    make, offsets = how
+    if plan.is_sagittal:
+        plane = _SagittalPlane(anatomy, plan)
+        for index in range(len(plan.centres_mm)):
+            plane.paint(images[:, index], float(plan.centres_mm[index, 0]), make, offsets)
+        return
+    for index in range(len(plan.centres_mm)):
+        _paint_axial(anatomy, (plan, index), images[:, index], how)
+
+
+def pixel_offsets(plan: SeriesPlan) -> NDArray[np.float64]:
+    """Return the acquired pixels' places along a side, from the middle of the slice, mm."""
+    return (np.arange(plan.acquired) - (plan.acquired - 1) / 2) * (plan.field_mm / plan.acquired)
+
+
+class _SagittalPlane:
+    """Everything that the slices of a sagittal series share: only `u` differs between them."""
+
+    def __init__(self, anatomy: Anatomy, plan: SeriesPlan) -> None:
+        self.anatomy = anatomy
+        offset = pixel_offsets(plan)
+        y = np.broadcast_to(plan.centres_mm[0, 1] + offset, (plan.acquired, plan.acquired))
+        z = np.broadcast_to(plan.centres_mm[0, 2] - offset[:, None], y.shape)
+        placed = anatomy.frame.place(y, z)
+        inside = (placed.depth > FRONT_MM) & (placed.depth < REAR_MM)
+        self.rows, self.columns = np.nonzero(inside)
+        spine = anatomy.frame.place(y[inside], z[inside])
+        self.zones = _zones(build_section(anatomy, spine))
+        self.around = Surroundings.at(
+            anatomy, np.zeros(1, np.float32), y.astype(np.float32), z.astype(np.float32)
+        )
+
+    def paint(
+        self, image: NDArray[Any], x: float, make: MakeCanvas, offsets: NDArray[np.float64]
+    ) -> None:
+        """Paint one slice at `x`, shape (C, H, W), averaged over sub-slices."""
+        around = Surroundings(np.full(1, x, np.float32), self.around.back, self.around.z)
+        paint_torso(make(image), around, self.anatomy)
+        base = image[:, self.rows, self.columns]
+        total = np.zeros_like(base)
+        for offset in offsets:
+            layer = base.copy()
+            u = np.float32(x + offset) - self.zones[0][1].midline
+            paint_spine(layer, self.zones, u, (self.anatomy, make))
+            total += layer
+        image[:, self.rows, self.columns] = (total / len(offsets)).astype(image.dtype)
+
+
+def _paint_axial(
+    anatomy: Anatomy,
+    which: tuple[SeriesPlan, int],
+    image: NDArray[Any],
+    how: tuple[MakeCanvas, NDArray[np.float64]],
+) -> None:
+    """Paint one axial slice, shape (C, H, W); place along the spine depends on the row only."""
+    plan, index = which
+    make, offsets = how
+    offset = pixel_offsets(plan)
+    centre, (_, down) = plan.centres_mm[index], plan.axes(index)
+    x = (centre[0] + offset).astype(np.float32)[None]
+    y, z = (centre[n] + offset * down[n] for n in (1, 2))
+    around = Surroundings.at(anatomy, x, y[:, None], z[:, None].astype(np.float32))
+    paint_torso(make(image), around, anatomy)
+    placed = anatomy.frame.place(y, z)
+    rows = _span((placed.depth > FRONT_MM) & (placed.depth < REAR_MM))
+    columns = _span(np.abs(x[0]) < SIDE_MM + 12.0)
+    base = image[:, rows, columns]
+    total = np.zeros(base.shape, dtype=base.dtype)
+    normal = np.array([-down[2], down[1]])
+    for shift in offsets:
+        moved = anatomy.frame.place(
+            (y[rows] + shift * normal[0])[:, None], (z[rows] + shift * normal[1])[:, None]
+        )
+        layer = base.copy()
+        zones = _zones(build_section(anatomy, moved))
+        u = x[:, columns] - zones[0][1].midline
+        paint_spine(layer, zones, u, (anatomy, make))
+        total += layer
+    image[:, rows, columns] = (total / len(offsets)).astype(image.dtype)
+
+
+def _span(wanted: NDArray[np.bool_]) -> slice:
+    """Return the shortest slice that holds every wanted index."""
+    found = np.flatnonzero(wanted)
+    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
+
+
+Zone = tuple[Any, Section]
+
+
+def _zones(c: Section) -> list[Zone]:
+    """Return the whole section, then the parts where column, arch and canal can be."""
+    front, vault = c.half_depth, c.half_depth + c.canal_depth
+    wanted = (c.v < front + 9.0, c.v > 0.3 * front, (c.v > front - 9.0) & (c.v < vault + 6.0))
+    zones: list[Zone] = [(slice(None), c)]
+    for mask in wanted:
+        where = _span(mask[:, 0]) if mask.ndim == 2 else np.flatnonzero(mask)
+        zones.append((where, c.take(where)))
+    return zones
+
+
+def paint_spine(
+    values: NDArray[Any], zones: list[Zone], u: Array, what: tuple[Anatomy, MakeCanvas]
+) -> None:
+    """Paint the whole spine on points, shape (C, ...), in place."""
+    anatomy, make = what
+    least = float(np.abs(u).min()) if u.size else 99.0
+    if least > SIDE_MM:
+        return
+    _, column, arch, canal = zones
+    _on_zone(values, column, u, lambda p, c, w: paint_column(make(p), c, w))
+    _on_zone(values, arch, u, lambda p, c, w: paint_arch(make(p), c, w))
+    if least > 35.0:
+        return
+    _on_zone(values, canal, u, lambda p, c, w: _paint_canal_zone(make(p), c, w, anatomy))
+
+
+def _paint_canal_zone(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> None:
+    least, most = float(np.abs(u).min()), float(np.abs(u).max())
+    if most > 8.0:
+        paint_foramina(canvas, c, u, anatomy)
+    if least < 17.0:
+        paint_canal(canvas, c, u)
+    if least < 11.0:
+        paint_cauda(canvas, c, u, anatomy.subject)
+        paint_cord(canvas, c, u, anatomy.subject)
+
+
+def _on_zone(
+    values: NDArray[Any],
+    zone: Zone,
+    u: Array,
+    painter: Callable[[NDArray[Any], Section, Array], None],
+) -> None:
+    where, section = zone
+    part, across = values[:, where], u[where]
+    if across.size == 0:
+        return
+    painter(part, section, across)
+    if not isinstance(where, slice):
+        values[:, where] = part
+
+
+def grain(anatomy: Anatomy, section: Section, u: Array) -> Array:
+    """Return a factor near 1 that gives tissues a texture."""
+    waves = anatomy.subject.waves
+    return np.asarray(1.0 + 0.03 * texture(waves, u, section.arc, section.v), dtype=np.float32)

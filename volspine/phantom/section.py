@@ -1,0 +1,166 @@
+"""Section: what the anatomy's tables say at each point of an image plane.
+
+The plane's points are placed in the frame once; every table of vertebrae is interpolated along the
+segment and every table of discs is gathered, so that painting is arithmetic on broadcast arrays.
+A sagittal series shares one section for all its slices; an axial slice needs one row of it.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy, sideways
+from volspine.phantom.canal import CanalSection, plateau, wall
+from volspine.phantom.frame import Placed
+from volspine.types import FloatArray
+
+__all__ = ["PEDICLE_BOTTOM_MM", "Section", "build_section"]
+
+Array = NDArray[np.float32]
+
+PEDICLE_BOTTOM_MM = 2.0
+"""Lower edge of a pedicle, below the middle of its vertebra."""
+
+ROOT_RADIUS_MM = 2.3
+
+
+@dataclass
+class Section:
+    """Tables at points; arrays of one shape, float32, millimetres.
+
+    Attributes:
+        segment: Index of the segment.
+        below: Below the middle of the upper vertebra.
+        above: Above the middle of the lower vertebra.
+        v: Depth.
+        arc: Along the centre curve.
+        under: Below the lower endplate of the upper vertebra; negative inside the body.
+        over: Above the upper endplate of the lower vertebra; negative inside the body.
+        w: Below the middle of the disc.
+        at_disc: 1 in the middle of the disc, 0 near the middle of a vertebra.
+        midline: How far left of x = 0 the midline runs.
+        half_depth: Of body or disc.
+        half_width: Of body or disc.
+        canal_depth: Of the bony canal.
+        canal_half_width: Between the pedicles.
+        pedicle: Width of a pedicle.
+        height: Of the nearer vertebra.
+        sac_area: Uncompressed.
+        hydration: Of the disc's nucleus.
+        disc_height: At the middle.
+        bulge: Of the disc.
+        flavum: Thickening.
+        shrink: Of the sac's ellipse.
+        recess_place: From the midline.
+        recess_left: Depth.
+        recess_right: Depth.
+        facet_left: Angle to the sagittal plane.
+        facet_right: Angle.
+        root_below: Place of the exiting root under its pedicle, 17 mm from the midline.
+        root_v: Depth of the exiting root there.
+    """
+
+    segment: NDArray[np.int64]
+    below: Array
+    above: Array
+    v: Array
+    arc: Array
+    under: Array
+    over: Array
+    w: Array
+    at_disc: Array
+    midline: Array
+    half_depth: Array
+    half_width: Array
+    canal_depth: Array
+    canal_half_width: Array
+    pedicle: Array
+    height: Array
+    sac_area: Array
+    hydration: Array
+    disc_height: Array
+    bulge: Array
+    flavum: Array
+    shrink: Array
+    recess_place: Array
+    recess_left: Array
+    recess_right: Array
+    facet_left: Array
+    facet_right: Array
+    root_below: Array
+    root_v: Array
+
+    def take(self, where: slice | NDArray[np.int64]) -> "Section":
+        """Return the section at some of its points (first axis)."""
+        return Section(**{f.name: getattr(self, f.name)[where] for f in fields(self)})
+
+    def canal(self) -> CanalSection:
+        """Return the canal's cross-section at the points."""
+        return CanalSection(
+            at_disc=self.at_disc,
+            half_depth=self.half_depth,
+            half_width=self.half_width,
+            canal_depth=self.canal_depth,
+            sac_area=self.sac_area,
+            bulge=self.bulge,
+            flavum=self.flavum,
+            shrink=self.shrink,
+            recess_place=self.recess_place,
+            recess=(self.recess_left, self.recess_right),
+        )
+
+
+def build_section(anatomy: Anatomy, placed: Placed) -> Section:
+    """Look up the anatomy's tables at placed points."""
+    subject, shapes, seg = anatomy.subject, anatomy.narrowing, placed.segment
+    t = np.clip(placed.below / np.maximum(placed.below + placed.above, 1.0), 0.0, 1.0)
+
+    def blend(table: FloatArray) -> Array:
+        return np.asarray(table[seg] * (1 - t) + table[seg + 1] * t, dtype=np.float32)
+
+    def pick(table: FloatArray) -> Array:
+        return np.asarray(table[seg], dtype=np.float32)
+
+    wedge = np.tan(subject.wedges / 2)
+    under = placed.below - pick(subject.heights / 2) + placed.depth * pick(wedge[:-1])
+    over = placed.above - pick(subject.heights[1:] / 2) + placed.depth * pick(wedge[1:])
+    w = (under - over) / 2
+    depth, width = blend(subject.depths) / 2, blend(subject.widths) / 2
+    nearer = np.where(placed.below < placed.above, subject.heights[seg], subject.heights[seg + 1])
+    at_disc = plateau(w, 4.0, 12.0).astype(np.float32)
+    waist = 1.0 - 0.06 * (1.0 - at_disc)
+    section = Section(
+        segment=seg,
+        below=placed.below,
+        above=placed.above,
+        v=placed.depth,
+        arc=placed.arc,
+        under=under,
+        over=over,
+        w=w,
+        at_disc=at_disc,
+        midline=sideways(subject, placed.arc, placed.depth).astype(np.float32),
+        half_depth=depth,
+        half_width=width * waist,
+        canal_depth=blend(subject.canal_depths),
+        canal_half_width=blend(subject.canal_widths) / 2,
+        pedicle=blend(subject.pedicles),
+        height=nearer.astype(np.float32),
+        sac_area=blend(subject.sac_areas),
+        hydration=pick(subject.hydration),
+        disc_height=pick(subject.discs),
+        bulge=pick(shapes.bulge),
+        flavum=pick(shapes.flavum),
+        shrink=pick(shapes.shrink),
+        recess_place=pick(anatomy.recess_place()),
+        recess_left=pick(shapes.recess[:, 0]),
+        recess_right=pick(shapes.recess[:, 1]),
+        facet_left=pick(subject.facet_angles[:, 0]),
+        facet_right=pick(subject.facet_angles[:, 1]),
+        root_below=np.full_like(placed.arc, PEDICLE_BOTTOM_MM + 2.0 + ROOT_RADIUS_MM),
+        root_v=placed.arc,
+    )
+    back = wall(section.canal(), np.full_like(section.half_depth, ROOT_PLANE_MM))
+    section.root_v = np.asarray(back + 1.9 + ROOT_RADIUS_MM, dtype=np.float32)
+    return section

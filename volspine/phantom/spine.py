@@ -1,0 +1,166 @@
+"""The spine, painted: bodies and discs, posterior arch, canal and foramina.
+
+Each function lays its structures on a canvas for points given by a section and a distance `u` left
+of the midline. Nothing here decides a grade; the shapes that do are in `canal` and `foramen`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.phantom.canal import roof, sac_axes, sac_centre, sac_distance, smooth_max, wall
+from volspine.phantom.painting import Canvas
+from volspine.phantom.section import PEDICLE_BOTTOM_MM, Section
+from volspine.phantom.subject import Subject
+from volspine.phantom.tissues import Tissue
+
+__all__ = ["paint_arch", "paint_canal", "paint_cauda", "paint_column", "paint_cord"]
+
+Array = NDArray[np.floating]
+
+
+def paint_column(canvas: Canvas, c: Section, u: Array) -> None:
+    """Paint vertebral bodies and discs."""
+    outline = _outline(c, u)
+    endplates = np.minimum(c.under, c.over)
+    canvas.paint(smooth_max(outline - 0.8 * c.at_disc, -endplates - 0.5, 1.0), Tissue.ANNULUS)
+    radius = np.sqrt((u / (0.66 * c.half_width)) ** 2 + ((c.v + 1.0) / (0.62 * c.half_depth)) ** 2)
+    core = np.maximum((radius - 1.0) * 8.0, np.abs(c.w) - 0.36 * c.disc_height)
+    canvas.paint(core + 1.0, Tissue.NUCLEUS, c.hydration)
+    body = smooth_max(outline, endplates, 2.0)
+    canvas.paint(body, Tissue.CORTEX)
+    canvas.paint(body + 0.9, Tissue.MARROW)
+    middle = np.minimum(c.below, c.above)
+    vein = np.maximum(np.abs(u) - 3.0, np.maximum(np.abs(middle) - 1.4, c.half_depth - 8.0 - c.v))
+    canvas.paint(np.maximum(vein, body), Tissue.VEIN, 0.6)
+
+
+def _outline(c: Section, u: Array) -> Array:
+    """Signed distance to the side of bodies and discs, across the spine."""
+    p, q = np.abs(u) / c.half_width, np.abs(c.v) / c.half_depth
+    level = np.sqrt(np.sqrt((p * p * p + q * q * q) ** 2 + 1e-6))
+    radius = np.sqrt(level) * np.sqrt(np.sqrt(np.sqrt(level)))  # about the cubic norm, cheaply
+    size = np.sqrt(u * u + c.v * c.v) + 1e-3
+    return np.maximum(size * (1.0 - 1.0 / np.maximum(radius, 0.05)), c.v - wall(c.canal(), u))
+
+
+def paint_arch(canvas: Canvas, c: Section, u: Array) -> None:
+    """Paint pedicles, laminae, articular and spinous processes, and the ligaments between."""
+    far = np.abs(u)
+    back = c.half_depth + c.canal_depth
+    between = np.maximum(far - 3.0, np.maximum(back + 1.5 - c.v, c.v - back - 24.0))
+    canvas.paint(between, Tissue.LIGAMENT, 0.55)
+    for below in (c.below, -c.above):
+        _paint_vertebral_arch(canvas, c, u, below)
+    _paint_facets(canvas, c, u)
+
+
+def _bone(canvas: Canvas, distance: Array) -> None:
+    canvas.paint(distance, Tissue.CORTEX)
+    canvas.paint(distance + 1.0, Tissue.MARROW, 0.9)
+
+
+def _paint_vertebral_arch(canvas: Canvas, c: Section, u: Array, below: Array) -> None:
+    """Paint the arch of one vertebra; `below` is the distance under its middle, signed."""
+    far = np.abs(u)
+    half = 0.42 * c.height
+    top, bottom = -half, np.float32(PEDICLE_BOTTOM_MM)
+    centre = c.canal_half_width + 0.5 * c.pedicle
+    pedicle = _ellipse(far - centre, below - 0.5 * (top + bottom), 0.5 * c.pedicle,
+                       0.5 * (bottom - top))  # fmt: skip
+    length = np.maximum(c.half_depth * 0.55 - c.v, c.v - c.half_depth - 13.0)
+    _bone(canvas, smooth_max(pedicle, length, 2.0))
+    vault = c.half_depth + c.canal_depth - 0.55 * (np.sqrt(u * u + 4.0) - 2.0)
+    lamina_v = c.v - vault - 0.22 * (below - 4.0)
+    plate = np.maximum(np.abs(lamina_v - 3.2) - 3.2, np.abs(below - 6.0) - 9.5)
+    _bone(canvas, smooth_max(plate, far - 15.0, 2.0))
+    pillar = np.maximum(np.abs(far - 16.0) - 4.5, np.abs(below - 0.5) - 9.0)
+    pillar = smooth_max(pillar, np.abs(c.v - c.half_depth - 13.5) - 4.0, 3.0)
+    _bone(canvas, pillar)
+    _bone(canvas, _spinous(c, far, below))
+
+
+def _spinous(c: Section, far: Array, below: Array) -> Array:
+    reach = c.v - c.half_depth - c.canal_depth - 3.0
+    centre = 8.0 + 0.18 * reach
+    tall = np.abs(below - centre) - (7.0 + 0.10 * reach)
+    long = np.maximum(1.0 - reach, reach - 27.0)
+    return smooth_max(smooth_max(tall, long, 4.0), far - 2.6 - 0.05 * reach, 1.5)
+
+
+def _ellipse(x: Array, y: Array, a: Array, b: Array) -> Array:
+    radius = np.sqrt((x / a) ** 2 + (y / b) ** 2) + 1e-6
+    return (radius - 1.0) * np.minimum(a, b)
+
+
+def _paint_facets(canvas: Canvas, c: Section, u: Array) -> None:
+    """Paint the facet joint at the disc: superior process in front, inferior one behind."""
+    angle = np.where(u >= 0, c.facet_left, c.facet_right)
+    depth = np.where(u >= 0, c.recess_left, c.recess_right)
+    forward = np.clip(7.0 - depth, 0.0, 5.5) * 0.5
+    place = c.canal_half_width + 3.0
+    x = np.abs(u) - place
+    y = c.v - c.half_depth - 13.0 + forward
+    along = x * np.sin(angle) + y * np.cos(angle)
+    across = x * np.cos(angle) - y * np.sin(angle)
+    tall = np.abs(c.w - 1.0) - 10.0
+    superior = _ellipse(along - 0.5, across - 4.3, 8.0 + 0.3 * forward, 4.6 + 0.4 * forward)
+    inferior = _ellipse(along - 1.0, across + 4.6, 7.5 + 0.2 * forward, 4.6 + 0.2 * forward)
+    _bone(canvas, smooth_max(superior, tall, 4.0))
+    _bone(canvas, smooth_max(inferior, tall, 4.0))
+    gap = np.maximum(np.abs(across) - 1.1, np.abs(along) - 6.5)
+    canvas.paint(np.maximum(gap, tall + 2.0), Tissue.CAPSULE)
+    canvas.paint(np.maximum(gap + 0.6, tall + 2.0), Tissue.JOINT, 0.7)
+
+
+def paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
+    """Paint ligamentum flavum, epidural fat, the dural sac and the roots that descend in it."""
+    canal = c.canal()
+    far, front, back = np.abs(u), wall(canal, u), roof(canal, u)
+    low = np.maximum(front - c.v, far - c.canal_half_width)
+    thick = 3.2 + 0.8 * c.flavum
+    near = np.maximum(np.abs(c.w + 1.0) - 11.0, far - c.recess_place - 2.5)
+    flavum = np.maximum(np.maximum(low, near), np.maximum(c.v - back - thick, back - c.v))
+    canvas.paint(flavum, Tissue.LIGAMENT)
+    inside = np.maximum(low, c.v - back)
+    canvas.paint(inside, Tissue.EPIDURAL_FAT)
+    canvas.paint(np.maximum(inside, np.abs(c.v - front - 0.3) - 0.4), Tissue.CORTEX, 0.7)
+    sac = sac_distance(canal, u, c.v)
+    canvas.paint(sac - 0.35, Tissue.CAPSULE, 0.5)
+    canvas.paint(sac, Tissue.CSF)
+    _paint_traversing(canvas, c, u, front)
+
+
+def _paint_traversing(canvas: Canvas, c: Section, u: Array, front: Array) -> None:
+    """Paint the root that crosses the recess on its way to the next foramen."""
+    depth = np.where(u >= 0, c.recess_left, c.recess_right)
+    depth = 8.0 + (depth - 8.0) * c.at_disc
+    tall = np.minimum(1.7, 0.42 * depth)
+    drift = np.clip(c.w, -8.0, 12.0) * 0.12
+    root = _ellipse(np.abs(u) - c.recess_place - drift, c.v - front - 0.6 - tall,
+                    2.9 - 0.5 * tall, tall)  # fmt: skip
+    canvas.paint(np.maximum(root, np.abs(c.w - 3.0) - 9.0), Tissue.ROOT)
+
+
+def paint_cauda(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
+    """Paint the roots of the cauda equina inside the sac; they crowd as it shrinks."""
+    a, b = sac_axes(c.canal())
+    middle = sac_centre(c.canal())
+    share = np.clip((_vertebra(c) - 5.0) / 5.0, 0.0, 1.0)
+    for high, low in zip(*subject.roots, strict=True):
+        x = u - (high[0] + (low[0] - high[0]) * share) * (a - 0.7)
+        y = c.v - middle - (high[1] + (low[1] - high[1]) * share) * (b - 0.7)
+        canvas.paint(np.sqrt(x * x + y * y) - np.minimum(0.62, 0.2 * b), Tissue.ROOT, 0.9)
+
+
+def paint_cord(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
+    """Paint the cord, which tapers to its tip behind L1."""
+    left = np.clip((subject.conus - _vertebra(c)) / 1.2, 0.0, 1.0)
+    taper = np.sqrt(left)
+    canal = c.canal()
+    radius = np.sqrt((u / 4.6) ** 2 + ((c.v - sac_centre(canal) - 1.0) / 3.5) ** 2)
+    canvas.paint((radius - taper) * 3.5 + 4.0 * (left <= 0), Tissue.CORD)
+
+
+def _vertebra(c: Section) -> Array:
+    """Place along the spine, counted in vertebrae from the first."""
+    return np.asarray(c.segment + c.below / np.maximum(c.below + c.above, 1.0), dtype=np.float32)

@@ -1,0 +1,110 @@
+"""A synthetic study in memory: the same pixels and the same places as its DICOM files."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.anatomy import Protocol
+from volspine.dicom.study import Series, Study
+from volspine.geometry.stack import Stack
+from volspine.phantom.acquire import acquire
+from volspine.phantom.labels import drop_labels, read_labels
+from volspine.phantom.plan import Plan, SeriesPlan, draw_plan
+from volspine.phantom.render import render_series
+from volspine.phantom.spec import Cohort, Spec, Stage
+from volspine.phantom.truth import Truth, build_truth
+from volspine.types import FloatArray, IntArray
+
+__all__ = ["Acquired", "acquire_study", "render_study"]
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """A study as acquired.
+
+    Attributes:
+        truth: What is known.
+        plan: Series and pose.
+        pixels: One array a series, uint16, shape (N, rows, columns), instance order.
+        labels: (25,) as read; -1 where missing.
+    """
+
+    truth: Truth
+    plan: Plan
+    pixels: tuple[NDArray[np.uint16], ...]
+    labels: IntArray
+
+    @property
+    def landmarks_mm(self) -> FloatArray:
+        """Place of each target, shape (25, 3), LPS millimetres."""
+        return self.plan.pose.to_patient(self.truth.landmarks_mm)
+
+
+def acquire_study(spec: Spec) -> Acquired:
+    """Make one study: truth, plan, pixels and labels."""
+    truth = build_truth(spec)
+    plan = draw_plan(spec, truth.anatomy)
+    rng = spec.stream(Stage.NOISE)
+    pixels = []
+    for group in _shared(plan):
+        images = render_series(truth.anatomy, group)
+        pixels += [acquire(image, p, rng) for image, p in zip(images, group, strict=True)]
+    return Acquired(truth, plan, tuple(pixels), _labels(spec, truth, plan))
+
+
+def _shared(plan: Plan) -> list[list[SeriesPlan]]:
+    """Group neighbouring series that share their slices, so that they are painted once."""
+    groups: list[list[SeriesPlan]] = []
+    for series in plan.series:
+        if groups and groups[-1][0].centres_mm is series.centres_mm:
+            groups[-1].append(series)
+        else:
+            groups.append([series])
+    return groups
+
+
+def _labels(spec: Spec, truth: Truth, plan: Plan) -> IntArray:
+    rng = spec.stream(Stage.LABELS)
+    labels = read_labels(truth.severity, truth.grades, spec.reader, rng)
+    if spec.cohort in (Cohort.RSNA_LIKE, Cohort.SHIFT):
+        return drop_labels(labels, plan.covered, rng)
+    return labels
+
+
+def render_study(spec: Spec) -> Study:
+    """Return a synthetic study in memory, as `read_study` would return its DICOM files."""
+    made = acquire_study(spec)
+    series = [
+        _series(p, x, made.plan, spec) for p, x in zip(made.plan.series, made.pixels, strict=True)
+    ]
+    return Study(spec.study_id, sorted(series, key=lambda s: (list(Protocol).index(s.protocol), s.uid)))
+
+
+def _series(plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, spec: Spec) -> Series:
+    stacks = []
+    for number in sorted(set(plan.stacks)):
+        members = [n for n, stack in enumerate(plan.stacks) if stack == number]
+        stacks.append(_stack(plan, pixels, whole, members))
+    uid = f"{spec.study_id}.{plan.series_id}"
+    return Series(uid, plan.series_id, plan.protocol, "synthetic: known", stacks)
+
+
+def _stack(
+    plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, members: list[int]
+) -> Stack:
+    """Order a stack's slices towards the left or the head and give it its affine."""
+    axis = 0 if plan.is_sagittal else 2
+    members = sorted(members, key=lambda n: plan.centres_mm[n, axis])
+    rotation = whole.pose.rotation
+    origins = whole.pose.to_patient(np.array([plan.first_pixel(n) for n in members]))
+    across, down = plan.axes(members[0])
+    affine = np.eye(4)
+    affine[:3, 0] = rotation @ across * plan.pixel_mm
+    affine[:3, 1] = rotation @ down * plan.pixel_mm
+    affine[:3, 2] = (origins[-1] - origins[0]) / max(len(members) - 1, 1)
+    affine[:3, 3] = origins[0]
+    voxels = np.ascontiguousarray(pixels[members].transpose(2, 1, 0), dtype=np.float32)
+    return Stack.from_array(voxels, affine, origins)
+
+

@@ -14,7 +14,7 @@ SPACING, SHAPE = (8.0, 6.0, 6.0), (16, 32, 32)
 RECIPE = {
     "backbone": {"name": "resnet10t", "stride": 8},
     "pooling": "attention",
-    "head": "shared",
+    "head": "linear",
     "link": "cumulative",
     "shape": list(SHAPE),
 }
@@ -26,7 +26,7 @@ def tiny_grader(seed=0):
     # An untrained head says the same of everything; spread it, so that a swap of sides shows.
     with torch.no_grad():
         for parameter in grader.head.parameters():
-            parameter.add_(0.5 * torch.randn_like(parameter))
+            parameter.add_(0.1 * torch.randn_like(parameter))
     return grader.eval()
 
 
@@ -56,12 +56,15 @@ def axial_stack(voxels):
 
 
 def make_study(seed=0, protocols=("sagittal_t1", "sagittal_t2", "axial_t2"), name="made_up"):
-    """A study of noise with structure, so that no two places look alike."""
+    """A study of noise that grows to the patient's left, so that no two places look alike."""
     rng = np.random.default_rng(seed)
     series = []
     for protocol in protocols:
         voxels = rng.gamma(2.0, 100.0, (48, 48, 16)).astype(np.float32)
-        make = axial_stack if protocol == "axial_t2" else sagittal_stack
+        is_axial = protocol == "axial_t2"
+        make = axial_stack if is_axial else sagittal_stack
+        leftwards = np.linspace(0, 1, 48)[:, None, None] if is_axial else np.linspace(0, 1, 16)
+        voxels = (voxels * (0.2 + leftwards**2)).astype(np.float32)
         reason = "made up"
         series.append(Series(protocol, protocol, Protocol(protocol), reason, [make(voxels)]))
     return Study(name=name, series=series)

@@ -7,12 +7,11 @@ import pytest
 import torch
 import yaml
 
+from tests.inference.made_up import tiny_card, tiny_grader
 from volspine.errors import OutputError, WeightsError
 from volspine.inference import bundle as module
 from volspine.inference.bundle import load_bundle, write_bundle
 from volspine.inference.card import card_from_dict, card_to_dict
-
-from tests.inference.made_up import tiny_card, tiny_grader
 
 
 def test_what_was_written_comes_back(tmp_path):

@@ -91,20 +91,22 @@ def usable_part(study: Study, *, strict: bool = False) -> Usable:
     )
 
 
-def missing_views(sampled: SampledStudy, set_aside: Mapping[Protocol, str]) -> dict[Protocol, str]:
+def missing_views(usable: Usable, sampled: SampledStudy) -> dict[Protocol, str]:
     """Return, for each protocol that shows nothing to grade, the reason.
 
     Args:
-        sampled: The usable part of the study on the model's grid.
-        set_aside: Protocols that are not in the usable part, and why.
+        usable: The usable part of a study.
+        sampled: The same on the model's grid.
     """
     reasons = {}
     for p, protocol in enumerate(PROTOCOLS):
         name = _SHORT[protocol]
-        if protocol in set_aside:
-            reasons[protocol] = f"the {name} series was not used: {set_aside[protocol]}"
+        if protocol in usable.set_aside:
+            reasons[protocol] = f"the {name} series was not used: {usable.set_aside[protocol]}"
+        elif not usable.study.by_protocol(protocol):
+            reasons[protocol] = f"the study has no {name} series"
         elif not sampled.masks[p].any():
-            reasons[protocol] = f"no {name} series: {sampled.choices[p].reason}"
+            reasons[protocol] = f"no {name} series reaches where the others are"
         elif short := _too_short(protocol, sampled.masks[p], sampled.grid.spacing_mm):
             reasons[protocol] = short
     return reasons

@@ -100,7 +100,7 @@ class Predictor:
             return self._refused(run, None, _why_nothing(opened, usable))
         with timings.measure("sample"):
             sampled = sample_study(usable.study, self.bundle.card.grid, normalize=True)
-        reasons = reasons_not_shown(missing_views(sampled, usable.set_aside))
+        reasons = reasons_not_shown(missing_views(usable, sampled))
         if all(reasons):
             return self._refused(run, sampled, "; ".join(dict.fromkeys(reasons)))
         with timings.measure("grade"):

@@ -7,7 +7,6 @@ import io
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from volspine.viewer.palette import BACKGROUND, INK, ColorArray
 
@@ -53,8 +52,8 @@ class Canvas:
         """Write; `look` is matplotlib's (`fontsize`, `color`, `ha`, `va`, `weight`)."""
         self._axes.text(*place_px, text, **{"color": INK, "fontsize": 11, "va": "center", **look})
 
-    def line(self, points_px: "NDArray[Any] | list[tuple[float, float]]", **look: Any) -> None:
-        """Draw a line through points, shape (N, 2)."""
+    def line(self, points_px: list[tuple[float, float]], **look: Any) -> None:
+        """Draw a line through points."""
         x, y = np.asarray(points_px, dtype=np.float64).T
         self._axes.plot(x, y, **{"color": INK, "linewidth": 1.0, **look})
 

@@ -65,8 +65,8 @@ def pack(scene: Scene, camera: Camera) -> dict[str, NDArray[Any]]:
         "view_far_mm": np.array(distance + reach),
     }
     for number, part in enumerate(parts_of(scene)):
-        for name, array in zip(part._fields, part, strict=True):
-            arrays[f"part_{number}_{name}"] = array
+        for name in Part._fields:
+            arrays[f"part_{number}_{name}"] = getattr(part, name)
     return arrays
 
 

@@ -6,7 +6,6 @@ The writing goes through the same camera as the rendering, so a label stands whe
 import numpy as np
 from PIL import Image
 
-from volspine.types import FloatArray
 from volspine.viewer.camera import FRONT_LEFT, Camera, frame
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.legend import draw_grades
@@ -83,8 +82,9 @@ def _rings(canvas: Canvas, scene: Scene, camera: Camera) -> None:
 
 def _levels(canvas: Canvas, scene: Scene, camera: Camera) -> None:
     low, high = scene.bounds_mm
-    behind = np.array([scene.center_mm[0], high[1], 0.0])
-    edge = max(float(camera.project(behind + [0, 0, z])[0][0]) for z in (low[2], high[2]))
+    x = scene.center_mm[0]
+    ends = np.array([[x, high[1], low[2]], [x, high[1], high[2]]])
+    edge = float(camera.project(ends)[0][:, 0].max())
     for label, point in scene.level_points_mm.items():
         (u, v), _ = camera.project(point)
         canvas.line([(u + 14, v), (edge + 34, v)], color=_MUTED, linewidth=0.8, alpha=0.7)

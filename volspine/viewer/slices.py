@@ -12,23 +12,26 @@ import numpy as np
 from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.grades import RESEARCH_USE, StudyGrades
-from volspine.types import FloatArray
+from volspine.types import BoolArray, FloatArray, VoxelArray
 from volspine.viewer.build import chosen_series, grid_over, level_points, series_name
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.legend import draw_grades, grade_color
 from volspine.viewer.palette import RIGHT_COLOR
 from volspine.viewer.panes import PLANES, Pane, pane
-from volspine.volume.grid import coverage_mm
+from volspine.viewer.tissue import body_mask
+from volspine.volume.grid import Grid, coverage_mm
 from volspine.volume.normalize import normalize
 from volspine.volume.sample import sample_series
 
 __all__ = ["slices_png"]
 
+_SPINE_DEPTH = 0.66
+
 NEAR_MM = 6.0
 """A finding is drawn on planes up to this far from it."""
 
 _WIDTH_PX, _TOP_PX, _GAP_PX, _LABEL_PX = 1100.0, 120.0, 56.0, 34.0
-_MAX_PX_PER_MM = 3.2
+_HEIGHT_PX, _MAX_PX_PER_MM = 1500.0, 3.2
 _PANEL_PX = 400
 _MUTED = "#8b95a7"
 
@@ -71,7 +74,7 @@ def slices_png(
     shown = _best_of_each(chosen_series(study, protocol))
     center = _crossing(shown, grades) if point_mm is None else point_mm
     rows = [_row(series, center) for series in shown]
-    scale = min(min((_WIDTH_PX - 4 * _GAP_PX) / row.width_mm for row in rows), _MAX_PX_PER_MM)
+    scale = _scale(rows)
     height = _TOP_PX + sum(row.height_mm * scale + _GAP_PX + _LABEL_PX for row in rows) + 40
     panel = _PANEL_PX if grades is not None else 0
     size = (int(_WIDTH_PX) + panel, int(max(height, 640)))
@@ -110,15 +113,43 @@ def _crossing(series: list[Series], grades: StudyGrades | None) -> FloatArray:
     if located:
         return located[len(located) // 2]
     low, high = coverage_mm([stack for one in series for stack in one.stacks])
-    return np.asarray((low + high) / 2, dtype=np.float64)
+    center = np.asarray((low + high) / 2, dtype=np.float64)
+    # Without landmarks: the spine lies about two thirds from the front of the body to its back.
+    _, body, grid = _sampled(series[0])
+    y = grid.mm_from_index(np.argwhere(body)[:: max(body.sum() // 10_000, 1)].astype(np.float64))
+    if len(y):
+        front, back = np.percentile(y[:, 1], (1, 99))
+        center[1] = front + _SPINE_DEPTH * (back - front)
+    return center
+
+
+def _scale(rows: list[_Row]) -> float:
+    """Return pixels a millimetre, one for all panes, so that the picture fits."""
+    room = _HEIGHT_PX - _TOP_PX - len(rows) * (_GAP_PX + _LABEL_PX) - 40
+    wide = min((_WIDTH_PX - 4 * _GAP_PX) / row.width_mm for row in rows)
+    return min(wide, room / sum(row.height_mm for row in rows), _MAX_PX_PER_MM)
 
 
 def _row(series: Series, center: FloatArray) -> _Row:
+    image, mask, grid = _sampled(series)
+    panes = tuple(pane(image, mask, grid, plane=plane, point_mm=center) for plane in PLANES)
+    return _Row(series_name(series.protocol), panes)
+
+
+def _sampled(series: Series) -> tuple[VoxelArray, BoolArray, Grid]:
+    """Return a series on a grid of 1 mm, cut down to the body, and where it measured."""
     grid = grid_over([series], spacing_mm=1.0)
     raw, mask = sample_series(series, grid)
     image = normalize(raw, mask)
-    panes = tuple(pane(image, mask, grid, plane=plane, point_mm=center) for plane in PLANES)
-    return _Row(series_name(series.protocol), panes)
+    body = body_mask(image, mask, axis=2 if series.protocol is Protocol.AXIAL_T2 else 0)
+    if not body.any():
+        return image, mask, grid
+    found = np.argwhere(body)
+    low, high = found.min(axis=0), found.max(axis=0) + 1
+    part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    x, y, z = grid.mm_from_index((low + high - 1) / 2).tolist()
+    i, j, k = (high - low).tolist()
+    return image[part], mask[part], Grid(grid.spacing_mm, (i, j, k), (x, y, z))
 
 
 def _draw_row(

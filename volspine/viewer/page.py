@@ -1,0 +1,147 @@
+"""A scene -> one HTML file that turns in any browser: no network, no Python, no library.
+
+Points are written as 16-bit parts of the scene's box (a few micrometres) and drawn by WebGL. Voxel
+faces are drawn as points of a voxel's size. All text is escaped; the page's own policy forbids it
+to load anything.
+"""
+
+import base64
+import html
+import importlib.resources
+import json
+import re
+from typing import Any
+
+import numpy as np
+
+from volspine.anatomy import LEVELS, Condition, Target
+from volspine.grades import StudyGrades
+from volspine.types import FloatArray, VoxelArray
+from volspine.viewer.camera import FRONT_LEFT
+from volspine.viewer.legend import grade_color
+from volspine.viewer.palette import UNKNOWN_COLOR, ColorArray
+from volspine.viewer.scene import Scene
+
+__all__ = ["pictures_html", "scene_html"]
+
+MAX_POINTS = 900_000
+"""In a page; more are thinned evenly, since the file grows by 16 bytes for each."""
+
+_COLUMNS = (
+    (Condition.RIGHT_NEURAL_FORAMINAL_NARROWING, "R foramen"),
+    (Condition.RIGHT_SUBARTICULAR_STENOSIS, "R recess"),
+    (Condition.SPINAL_CANAL_STENOSIS, "canal"),
+    (Condition.LEFT_SUBARTICULAR_STENOSIS, "L recess"),
+    (Condition.LEFT_NEURAL_FORAMINAL_NARROWING, "L foramen"),
+)
+
+
+def scene_html(scene: Scene, *, direction: tuple[float, float, float] = FRONT_LEFT) -> str:
+    """Return the page of a scene.
+
+    Args:
+        scene: What to show.
+        direction: From the patient to the viewer at first, LPS.
+    """
+    layers = [(p.name, p.points_mm, p.colors, p.size_mm) for p in scene.points]
+    layers += [(f.name, f.centers_mm, f.colors, max(f.spacing_mm)) for f in scene.faces]
+    total = sum(len(colors) for _, _, colors, _ in layers)
+    every = max(-(-total // MAX_POINTS), 1)
+    low, high = scene.bounds_mm
+    data: dict[str, Any] = {
+        "low": low.tolist(),
+        "high": high.tolist(),
+        "direction": list(direction),
+        "layers": [
+            _layer(name, points[::every], colors[::every], size_mm=size, bounds=scene.bounds_mm)
+            for name, points, colors, size in layers
+        ],
+        "markers": [
+            {
+                "point": marker.point_mm.tolist(),
+                "color": marker.color,
+                "label": marker.label,
+                "radius": marker.radius_mm,
+            }
+            for marker in scene.markers
+        ],
+        "levels": [[name, point.tolist()] for name, point in scene.level_points_mm.items()],
+    }
+    template = importlib.resources.files("volspine.viewer").joinpath("page.html").read_text("utf-8")
+    return _filled(
+        template,
+        {
+            "TITLE": html.escape(scene.title),
+            "SUBTITLE": html.escape(scene.subtitle),
+            "GRADES": "" if scene.grades is None else _table(scene.grades),
+            "NOTES": "<br>".join(html.escape(note) for note in scene.notes),
+            # "</script>" inside a name would end the script.
+            "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+        },
+    )
+
+
+def pictures_html(title: str, png: bytes, notes: tuple[str, ...]) -> str:
+    """Return a page that holds one picture."""
+    image = base64.b64encode(png).decode("ascii")
+    said = "<br>".join(html.escape(note) for note in notes)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title>"
+        "<style>body{margin:0;background:#0b0e14;color:#8b95a7;font:13px sans-serif;"
+        "text-align:center}img{max-width:100%}</style></head>"
+        f'<body><img alt="{html.escape(title)}" src="data:image/png;base64,{image}">'
+        f"<p>{said}</p></body></html>\n"
+    )
+
+
+def _filled(template: str, values: dict[str, str]) -> str:
+    # In one pass over the template, so that no value is searched for the name of another.
+    return re.sub("@([A-Z]+)@", lambda found: values[found[1]], template)
+
+
+def _layer(
+    name: str,
+    points_mm: VoxelArray,
+    colors: ColorArray,
+    *,
+    size_mm: float,
+    bounds: tuple[FloatArray, FloatArray],
+) -> dict[str, Any]:
+    low, high = bounds
+    parts = (points_mm - low) / np.maximum(high - low, 1e-9)
+    # Four numbers for each point: WebGL reads attributes that start at multiples of four bytes.
+    places = np.zeros((len(parts), 4), dtype="<u2")
+    places[:, :3] = np.rint(np.clip(parts, 0, 1) * 65535)
+    tints = np.zeros((len(parts), 4), dtype=np.uint8)
+    tints[:, :3] = colors
+    return {
+        "name": name,
+        "count": len(parts),
+        "size": float(size_mm),
+        "places": base64.b64encode(places.tobytes()).decode("ascii"),
+        "colors": base64.b64encode(tints.tobytes()).decode("ascii"),
+    }
+
+
+def _table(grades: StudyGrades) -> str:
+    head = "".join(
+        f"<th{' class=right' if name.startswith('R') else ''}>{name}</th>" for _, name in _COLUMNS
+    )
+    rows = "".join(
+        f"<tr><td>{level.label}</td>"
+        + "".join(f"<td>{_dot(grades, Target(condition, level))}</td>" for condition, _ in _COLUMNS)
+        + "</tr>"
+        for level in LEVELS
+    )
+    return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+
+
+def _dot(grades: StudyGrades, target: Target) -> str:
+    grade, color = grades.grades[target.index], grade_color(grades, target)
+    if color == UNKNOWN_COLOR or grade is None:
+        said, style = f"{target.label}: not measured", f"border:2px solid {color}"
+    else:
+        percent = f"{100 * grades.confidence[target.index]:.0f} %"
+        said, style = f"{target.label}: {grade.label}, {percent}", f"background:{color}"
+    return f'<span class="dot" title="{said}" style="{style}"></span>'

@@ -1,0 +1,55 @@
+"""25 cumulative links at once, against one spacecutter module for each target.
+
+Forward and backward of the ordinal loss of a batch of 64 studies.
+"""
+
+import torch
+from spacecutter.losses import CumulativeLinkLoss
+from spacecutter.models import LogisticCumulativeLink
+from timing import Row, compare
+
+from volspine.anatomy import TARGETS
+from volspine.models.link import CumulativeLink
+
+__all__ = ["rows"]
+
+BATCH = 64
+
+
+def rows() -> list[Row]:
+    """Compare one step of the link and its loss."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(BATCH, len(TARGETS), 1, generator=generator)
+    grades = torch.randint(0, 3, (BATCH, len(TARGETS)), generator=generator)
+    link = CumulativeLink(share="target")
+    modules = [LogisticCumulativeLink(3) for _ in TARGETS]
+    for module, cutpoints in zip(modules, link.cutpoints.detach(), strict=True):
+        module.cutpoints.data = cutpoints.clone()
+    loss_of = CumulativeLinkLoss()
+
+    def ours() -> torch.Tensor:
+        severity = scores.clone().requires_grad_()
+        loss = -link(severity).gather(-1, grades[..., None]).mean()
+        loss.backward()
+        return loss.detach()
+
+    def theirs() -> torch.Tensor:
+        severity = scores.clone().requires_grad_()
+        columns = zip(modules, severity.unbind(1), grades.unbind(1), strict=True)
+        losses = [loss_of(module(s), g[:, None]) for module, s, g in columns]
+        loss = torch.stack(losses).mean()
+        loss.backward()
+        return loss.detach()
+
+    difference = float((ours() - theirs()).abs())
+    if difference > 1e-5:
+        raise AssertionError(f"the losses differ by {difference}")
+    return [
+        compare(
+            "ordinal link, 64 x 25, forward and backward",
+            ("CumulativeLink", ours),
+            ("25 spacecutter heads", theirs),
+            agreement=f"loss within {difference:.1e}",
+            rounds=21,
+        )
+    ]

@@ -95,7 +95,7 @@ def _inner(size: int) -> slice:
 
 
 def _best_path(ridge: FloatArray) -> float:
-    """Return the mean height of the highest path from top to bottom, a pixel aside a row at most."""
+    """Return the mean height of the highest path from top to bottom, one pixel aside a row."""
     total = ridge[0]
     for row in ridge[1:]:
         padded = np.pad(total, 1, constant_values=-np.inf)

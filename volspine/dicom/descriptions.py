@@ -1,7 +1,7 @@
 """Descriptions: the challenge's table of which series is which, where a study stands in its root.
 
-    <root>/train_series_descriptions.csv        study_id,series_id,series_description
-    <root>/train_images/<study_id>/<series_id>/<instance_number>.dcm
+<root>/train_series_descriptions.csv        study_id,series_id,series_description
+<root>/train_images/<study_id>/<series_id>/<instance_number>.dcm
 """
 
 import csv

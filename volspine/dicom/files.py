@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, TypeAlias
 
 from volspine.dicom.limits import Limits
 from volspine.errors import InputError, VolspineError
@@ -20,25 +20,6 @@ from volspine.errors import InputError, VolspineError
 __all__ = ["DiskFile", "ReadableFile", "ZipMember", "list_files"]
 
 _CHUNK = 1 << 20
-
-
-class ReadableFile(Protocol):
-    """Something that can be opened for reading, again and again."""
-
-    @property
-    def path(self) -> str:
-        """Where it is, as the user would say it."""
-
-    @property
-    def name(self) -> str:
-        """Path relative to what was asked for, with forward slashes."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    def open(self) -> BinaryIO:
-        """Return a stream at the start of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +75,17 @@ class ZipMember:
                 code="VS-INP-004",
             ) from error
 
-    def _read_capped(self, member: BinaryIO | io.BufferedIOBase) -> bytes:
+    def _read_capped(self, member: IO[bytes]) -> bytes:
         parts, total = [], 0
         while part := member.read(_CHUNK):
             total += len(part)
             self.limits.check_inflation(total, self.compressed, path=self.path, what="zip member")
             parts.append(part)
         return b"".join(parts)
+
+
+ReadableFile: TypeAlias = DiskFile | ZipMember
+"""Something with a path, a name and a size that can be opened for reading, again and again."""
 
 
 def list_files(path: Path, limits: Limits) -> list[ReadableFile]:
@@ -118,7 +103,9 @@ def list_files(path: Path, limits: Limits) -> list[ReadableFile]:
         return _list_folder(path, limits)
     if not path.is_file():
         raise InputError(
-            "there is no such file or folder" if not path.exists() else "this is not a regular file",
+            "there is no such file or folder"
+            if not path.exists()
+            else "this is not a regular file",
             remedy="check the path",
             path=path,
             code="VS-INP-001",
@@ -132,9 +119,7 @@ def _list_folder(root: Path, limits: Limits) -> list[ReadableFile]:
     found: list[ReadableFile] = []
     for entry in _walk(root):
         path = Path(entry.path)
-        found.append(
-            DiskFile(entry.path, path.relative_to(root).as_posix(), entry.stat().st_size)
-        )
+        found.append(DiskFile(entry.path, path.relative_to(root).as_posix(), entry.stat().st_size))
         limits.check("files", len(found), path=str(root), what="number of files")
     return sorted(found, key=lambda file: file.name)
 

@@ -47,8 +47,7 @@ class FrameGroups:
         Raises:
             DicomReadError: If the group cannot be parsed.
         """
-        found: tuple[str, ...] = guarded(lambda: self._find(keyword), self.path)
-        return found
+        return guarded(lambda: self._find(keyword), self.path)
 
     def _find(self, keyword: str) -> tuple[str, ...]:
         for group in self.groups:
@@ -68,6 +67,4 @@ def frame_groups(header: Header, frames: int) -> list[FrameGroups]:
     """
     shared = tuple(header.sequence("SharedFunctionalGroupsSequence")[:1])
     own = header.sequence("PerFrameFunctionalGroupsSequence")
-    return [
-        FrameGroups((*own[frame : frame + 1], *shared), header.path) for frame in range(frames)
-    ]
+    return [FrameGroups((*own[frame : frame + 1], *shared), header.path) for frame in range(frames)]

@@ -1,45 +1,26 @@
-"""Header: the elements of one DICOM file up to its pixels, read defensively.
+"""Header: the elements of one DICOM file before its pixels, decoded defensively.
 
 pydicom finds the elements; their text is decoded here, strictly where a number decides geometry (a
 decimal comma is an error, not a guess) and without pydicom's own validation, which costs time and
 warns about the over-long decimals that scanners write every day.
 
-The parse stops at the pixel data and notes where they lie, so that a slice can be read later
-without parsing the file again.
 """
 
-import io
 import math
 import struct
-import time
 import warnings
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import TypeVar
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from volspine.dicom.files import ReadableFile
-from volspine.dicom.limits import Limits
 from volspine.errors import DicomReadError, GeometryError, LimitError, VolspineError
 
-__all__ = ["Header", "PixelElement", "guarded", "is_dicom", "open_dataset", "read_header"]
-
-DEFLATED = "1.2.840.10008.1.2.1.99"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
-
-_PREAMBLE = 132
-_PIXEL_KEYWORDS = {
-    0x7FE00008: "FloatPixelData",
-    0x7FE00009: "DoubleFloatPixelData",
-    0x7FE00010: "PixelData",
-}
-_UNDEFINED = 0xFFFFFFFF
+__all__ = ["WANTED", "Header", "PixelElement", "guarded"]
 
 WANTED = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "SeriesDescription",
@@ -56,13 +37,15 @@ WANTED = (
 """Keywords of the elements that are kept; everything else is skipped while parsing."""
 
 _TAGS = {keyword: tag_for_keyword(keyword) for keyword in WANTED}
-_SPECIFIC: list[BaseTag | int] = [tag for tag in _TAGS.values() if tag is not None]
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 _IMPLICIT_VR = {
     "SamplesPerPixel": "US", "Rows": "US", "Columns": "US", "BitsAllocated": "US",
     "BitsStored": "US", "HighBit": "US", "PixelRepresentation": "US", "EffectiveEchoTime": "FD",
     "DiffusionBValue": "FD",
 }  # fmt: skip
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,46 +157,13 @@ def _unpack(value: bytes, code: str, *, little: bool) -> list[str]:
     ]
 
 
-def is_dicom(head: bytes) -> bool:
-    """Return whether the first bytes of a file look like DICOM, with or without its preamble.
-
-    Example:
-        >>> is_dicom(bytes(128) + b"DICM"), is_dicom(b"# A readme")
-        (True, False)
-    """
-    if head[128:132] == b"DICM":
-        return True
-    if len(head) < 8:
-        return False
-    group, element, length = struct.unpack("<HHI", head[:8])
-    starts_low = group in (0x0002, 0x0008) and element <= 0x0070
-    is_explicit = head[4:6].isalpha() and head[4:6].isupper()
-    return starts_low and (is_explicit or length <= 256)
-
-
-def read_header(file: ReadableFile, limits: Limits) -> Header | None:
-    """Return the header of a DICOM file; None if the file is not DICOM.
-
-    Args:
-        file: The file; opened and closed here.
-        limits: Caps on size, time, depth and inflation.
+def guarded(parse: Callable[[], T], path: str) -> T:
+    """Return what `parse` gives; whatever pydicom raises becomes one kind of error.
 
     Raises:
-        DicomReadError: If it is DICOM but cannot be parsed.
-        LimitError: If it is beyond a limit.
+        DicomReadError: If it fails in any way of its own.
+        LimitError: If sequences are nested too deeply.
     """
-    if file.size < 8:
-        return None
-    limits.check("file_bytes", file.size, path=file.path, what="file size in bytes")
-    with file.open() as stream:
-        head = stream.read(_PREAMBLE)
-        if not is_dicom(head):
-            return None
-        return guarded(lambda: _parse(file, stream, head, limits), file.path)
-
-
-def guarded(parse: Any, path: str) -> Any:
-    """Return what `parse` gives; whatever pydicom raises becomes one kind of error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -234,106 +184,3 @@ def guarded(parse: Any, path: str) -> Any:
             path=path,
             code="VS-DCM-002",
         ) from error
-
-
-def _parse(file: ReadableFile, stream: BinaryIO, head: bytes, limits: Limits) -> Header:
-    has_preamble = head[128:132] == b"DICM"
-    stream.seek(_PREAMBLE if has_preamble else 0)
-    meta = _read_meta(stream)
-    notes = [] if has_preamble else ["read without the DICOM preamble"]
-    size = file.size
-    if meta.syntax == DEFLATED:
-        data = _inflate(stream, file, limits)
-        stream, size = io.BytesIO(data), len(data)
-    implicit, little = _encoding(stream, meta.syntax)
-    if meta.syntax and (implicit, little) != _stated_encoding(meta.syntax):
-        notes.append("the transfer syntax in the file is not the stated one")
-    watch = _Watch(stream, limits, file.path)
-    dataset = read_dataset(
-        stream, implicit, little, stop_when=watch, specific_tags=_SPECIFIC
-    )
-    syntax = meta.syntax or (EXPLICIT_LITTLE if little else BIG_ENDIAN)
-    return Header(
-        file, dataset, syntax, meta.media_class, little, watch.found, size, tuple(notes)
-    )
-
-
-class _Meta(NamedTuple):
-    syntax: str
-    media_class: str
-
-
-def _read_meta(stream: BinaryIO) -> _Meta:
-    """Read the file meta information, which is explicit little endian always."""
-    values = {0x0010: "", 0x0002: ""}
-    while len(start := stream.read(8)) == 8:
-        group, element, vr, length = struct.unpack("<HH2sH", start)
-        if group != 0x0002:
-            stream.seek(-8, io.SEEK_CUR)
-            break
-        if vr in (b"OB", b"UN", b"OW", b"SQ", b"UT"):
-            (length,) = struct.unpack("<I", stream.read(4))
-        values[element] = stream.read(min(length, 1 << 16)).decode("latin-1").strip(" \0")
-    return _Meta(values[0x0010], values[0x0002])
-
-
-def _encoding(stream: BinaryIO, stated: str) -> tuple[bool, bool]:
-    """Return whether the dataset is implicit, and little endian, from its first element.
-
-    The first element of an image is in group 8, so its bytes give both away; anything else leaves
-    the stated encoding in place.
-    """
-    here = stream.tell()
-    start = stream.read(6)
-    stream.seek(here)
-    if len(start) < 6 or start[:2] not in (b"\x08\x00", b"\x00\x08"):
-        return _stated_encoding(stated)
-    is_explicit = start[4:6].isalpha() and start[4:6].isupper()
-    return not is_explicit, start[0] == 8
-
-
-def _stated_encoding(syntax: str) -> tuple[bool, bool]:
-    return syntax == IMPLICIT_LITTLE, syntax != BIG_ENDIAN
-
-
-def _inflate(stream: BinaryIO, file: ReadableFile, limits: Limits) -> bytes:
-    """Return a deflated dataset, decompressed under the caps."""
-    inflater, parts, total = zlib.decompressobj(-zlib.MAX_WBITS), [], 0
-    pending = stream.read()
-    while pending and not inflater.eof:
-        part = inflater.decompress(pending, 1 << 22)
-        pending = inflater.unconsumed_tail
-        total += len(part)
-        limits.check_inflation(total, file.size, path=file.path, what="deflated dataset")
-        parts.append(part)
-    return b"".join(parts)
-
-
-class _Watch:
-    """Stops the parse at the pixels, and at the limit of time."""
-
-    def __init__(self, stream: BinaryIO, limits: Limits, path: str) -> None:
-        self._stream, self._limits, self._path = stream, limits, path
-        self._started = time.monotonic()
-        self.found: PixelElement | None = None
-
-    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
-        seconds = time.monotonic() - self._started
-        self._limits.check("seconds", seconds, path=self._path, what="time to parse in seconds")
-        keyword = _PIXEL_KEYWORDS.get(tag)
-        if keyword is not None:
-            declared = None if length == _UNDEFINED else length
-            self.found = PixelElement(keyword, self._stream.tell(), declared)
-        return tag >= 0x7FE00000
-
-
-def open_dataset(header: Header, limits: Limits) -> BinaryIO:
-    """Return a stream in which the offset of `header.pixels` is right: inflated if need be."""
-    stream = header.file.open()
-    if header.transfer_syntax != DEFLATED:
-        return stream
-    with stream:
-        head = stream.read(_PREAMBLE)
-        stream.seek(_PREAMBLE if head[128:132] == b"DICM" else 0)
-        _read_meta(stream)
-        return io.BytesIO(_inflate(stream, header.file, limits))

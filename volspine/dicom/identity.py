@@ -34,7 +34,7 @@ def hashed_name(content: bytes) -> str:
 
     Example:
         >>> hashed_name(b"1.2.3")
-        '5d2d5c8a2d8f5e3c'
+        'c47f5b18b8a430e6'
     """
     return hashlib.sha256(content).hexdigest()[:16]
 

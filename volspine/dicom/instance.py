@@ -87,8 +87,13 @@ class Instance:
 
     @property
     def path(self) -> str:
-        """Path of the file, as the user would say it."""
+        """Path of the file, as the user would say it: for errors."""
         return self.header.path
+
+    @property
+    def name(self) -> str:
+        """Path of the file relative to the study: for repairs and faults."""
+        return self.header.file.name
 
 
 def why_not_an_image(header: Header) -> str | None:
@@ -126,9 +131,7 @@ def read_instances(header: Header, limits: Limits) -> list[Instance]:
     return [_instance(header, layout, frame, groups[frame]) for frame in range(layout.frames)]
 
 
-def _instance(
-    header: Header, layout: PixelLayout, frame: int, groups: FrameGroups
-) -> Instance:
+def _instance(header: Header, layout: PixelLayout, frame: int, groups: FrameGroups) -> Instance:
     slope, intercept = _rescale(header, groups)
     return Instance(
         header=header,
@@ -242,7 +245,7 @@ def _acquisition(header: Header, groups: FrameGroups) -> Acquisition:
 
 def _time(text: str) -> float | None:
     try:
-        value = float(text.split("\\")[0])
+        value = float(text.partition("\\")[0])
     except ValueError:
         return None
     return value if math.isfinite(value) and value > 0 else None

@@ -37,8 +37,8 @@ class PixelLayout:
         is_float: Whether the value is IEEE floating point.
         is_inverted: Whether the smallest value is white (MONOCHROME1).
         is_native: Whether frames lie uncompressed, one after another.
-        keeps_words: Whether decoding gives the words as they were packed (uncompressed or RLE); other
-            codecs give the value alone.
+        keeps_words: Whether decoding gives words as they were packed (uncompressed or RLE);
+            other codecs give the value alone.
         element: Where the pixels lie.
     """
 
@@ -124,9 +124,9 @@ def _check_kind(header: Header, layout: PixelLayout) -> None:
             f"{layout.high_bit} contradict one another",
             code="VS-PIX-003",
         )
-    if not header.text("PhotometricInterpretation").upper().startswith(("MONOCHROME", "PALETTE")):
-        if header.text("PhotometricInterpretation"):
-            raise _broken(header, "the image is not greyscale", code="VS-PIX-003")
+    photometric = header.text("PhotometricInterpretation").upper()
+    if photometric and not photometric.startswith("MONOCHROME"):
+        raise _broken(header, "the image is not greyscale", code="VS-PIX-003")
     if header.transfer_syntax in NATIVE_SYNTAXES and not layout.is_native:
         raise _broken(
             header, "compressed pixel data under an uncompressed transfer syntax", code="VS-PIX-005"

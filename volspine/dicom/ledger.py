@@ -42,14 +42,19 @@ class Ledger:
         self.errors.append(error)
         self.faults.append(Fault(path or error.path or "", error.code, error.message))
 
-    def repair(self, error: VolspineError, repairs: list[str]) -> None:
-        """Note something mended, in a list of repairs.
+    def repair(self, error: VolspineError, repairs: list[str], *, where: str = "") -> None:
+        """Note something mended, once, in a list of repairs.
+
+        Args:
+            error: What strict reading raises.
+            repairs: List that its message is added to.
+            where: File concerned, relative to the study.
 
         Raises:
             VolspineError: The error itself, in strict reading.
         """
         if self.strict:
             raise error
-        where = f" [{error.path}]" if error.path else ""
-        if error.message + where not in repairs:
-            repairs.append(error.message + where)
+        text = f"{error.message} [{where}]" if where else error.message
+        if text not in repairs:
+            repairs.append(text)

@@ -1,9 +1,7 @@
 """NIfTI: a volume with an affine becomes a series with one stack.
 
-NIfTI's world is RAS, ours LPS: x and y change sign, once, here. Which array axis is which comes from
-the affine alone. Axes are then permuted and flipped, exactly, to the order a scanner would have
-used: sagittal slices go from right to left with columns to the back and rows to the feet; axial
-slices go from foot to head with columns to the left and rows to the back.
+NIfTI's world is RAS, ours LPS: x and y change sign, once, here. Which array axis is which comes
+from the affine alone; they are then turned to the order of a scanner (`geometry.turn`).
 
 NIfTI does not say what an image shows. The caller does (`protocol=`), or the file's name.
 """
@@ -19,32 +17,32 @@ from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Float
 
 from volspine.anatomy import PROTOCOLS, Protocol
+from volspine.dicom.assemble import MIN_SLICES
 from volspine.dicom.descriptions import is_challenge_study
 from volspine.dicom.files import ReadableFile
 from volspine.dicom.identity import name_of_files
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import Limits
 from volspine.dicom.protocol import recognize_named
-from volspine.dicom.series import MIN_SLICES
 from volspine.dicom.study import Series, Source, Study
-from volspine.errors import GeometryError, InputError, NoUsableSeriesError, PixelError, VolspineError
+from volspine.errors import (
+    GeometryError,
+    InputError,
+    NoUsableSeriesError,
+    PixelError,
+    VolspineError,
+)
 from volspine.geometry.affine import flip_frame
 from volspine.geometry.axes import PLANES, Plane
 from volspine.geometry.stack import Decoded, Stack
-from volspine.types import FloatArray, IntArray
+from volspine.geometry.turn import nearest_world_axes, scanner_axes, turned_affine
+from volspine.types import FloatArray
 
-__all__ = ["is_nifti", "read_nifti", "read_nifti_study", "scanner_axes"]
+__all__ = ["is_nifti", "read_nifti", "read_nifti_study"]
 
 _HEADER_BYTES = 540
-_SCANNER_SIGNS = {"sagittal": (1, -1, 1), "coronal": (1, -1, 1), "axial": (1, 1, 1)}
-"""Signs, in LPS, of the directions of column, row and slice index."""
-
-_SCANNER_WORLD = {"sagittal": (1, 2, 0), "coronal": (0, 2, 1), "axial": (0, 1, 2)}
-"""World axis (x, y, z) that column, row and slice index run along."""
-
 _PLANE_NAMES: tuple[tuple[str, Plane], ...] = (
     (r"sag", "sagittal"),
     (r"cor", "coronal"),
@@ -111,11 +109,14 @@ def read_nifti(file: ReadableFile, *, protocol: Protocol | None, limits: Limits)
     affine = _affine_lps(header, file.path)
     shape = _shape(header, file.path)
     limits.check_inflation(
-        int(np.prod(shape)) * max(header["bitpix"] // 8, 4), file.size, path=file.path, what="volume"
+        int(np.prod(shape)) * max(header["bitpix"] // 8, 4),
+        file.size,
+        path=file.path,
+        what="volume",
     )
     plane, plane_reason = _plane(file, affine, protocol)
     axes, flips = scanner_axes(affine, plane)
-    turned = _turned(affine, np.array(shape), axes, flips)
+    turned = turned_affine(affine, shape, axes=axes, flips=flips)
     columns, rows, slices = (shape[axis] for axis in axes)
     if slices < MIN_SLICES:
         raise NoUsableSeriesError(
@@ -154,9 +155,16 @@ def _read_header(file: ReadableFile) -> Any:
         with _open(file) as stream:
             start = stream.read(_HEADER_BYTES)
         kind = nib.Nifti2Header if start[4:8] in (b"n+2\0", b"ni2\0") else nib.Nifti1Header
-        return kind.from_fileobj(io.BytesIO(start))
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, OSError,
-            EOFError, ValueError, zlib.error, nib.wrapstruct.WrapStructError) as error:
+        return kind.from_fileobj(io.BytesIO(start))  # type: ignore[no-untyped-call]
+    except (
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+        nib.wrapstruct.WrapStructError,
+    ) as error:
         raise InputError(
             f"this is not a readable NIfTI file ({type(error).__name__})",
             remedy="convert it again",
@@ -202,9 +210,7 @@ def _shape(header: Any, path: str) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _plane(
-    file: ReadableFile, affine: FloatArray, protocol: Protocol | None
-) -> tuple[Plane, str]:
+def _plane(file: ReadableFile, affine: FloatArray, protocol: Protocol | None) -> tuple[Plane, str]:
     """Return the plane of the slices: as the caller or the name says, else the thick direction."""
     if protocol is not None and protocol is not Protocol.OTHER:
         plane: Plane = "axial" if protocol is Protocol.AXIAL_T2 else "sagittal"
@@ -217,51 +223,8 @@ def _plane(
     thick = int(np.argmax(spacing))
     if spacing[thick] < 1.5 * float(np.median(spacing)):
         return "sagittal", "sagittal slices assumed, since voxels are as thin in every direction"
-    plane = PLANES[_world_axes(affine)[thick]]
+    plane = PLANES[nearest_world_axes(affine)[thick]]
     return plane, f"{plane} slices by voxel size"
-
-
-def _world_axes(affine: Float[np.ndarray, "4 4"]) -> list[int]:
-    """Return the world axis that each array axis is nearest to, a different one for each."""
-    orientation = nib.orientations.io_orientation(affine)
-    return [int(axis) for axis in orientation[:, 0]]
-
-
-def scanner_axes(
-    affine_lps: Float[np.ndarray, "4 4"], plane: Plane
-) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Return which array axes are column, row and slice, and which of them to reverse.
-
-    Example:
-        >>> scanner_axes(np.diag([-1.0, -1.0, 1.0, 1.0]), "sagittal")
-        ((1, 2, 0), (True, True, True))
-    """
-    world = _world_axes(affine_lps)
-    wanted = _SCANNER_WORLD[plane]
-    i, j, k = (world.index(axis) for axis in wanted)
-    signs = _SCANNER_SIGNS[plane]
-    reverse = [
-        bool(affine_lps[axis, array_axis] * sign < 0)
-        for axis, array_axis, sign in zip(wanted, (i, j, k), signs, strict=True)
-    ]
-    return (i, j, k), (reverse[0], reverse[1], reverse[2])
-
-
-def _turned(
-    affine: FloatArray,
-    shape: IntArray,
-    axes: tuple[int, int, int],
-    flips: tuple[bool, bool, bool],
-) -> FloatArray:
-    """Return the affine after permuting and reversing array axes; no voxel moves."""
-    turned = np.eye(4)
-    turned[:3, :3] = affine[:3, list(axes)]
-    turned[:3, 3] = affine[:3, 3]
-    for new, (old, is_flipped) in enumerate(zip(axes, flips, strict=True)):
-        if is_flipped:
-            turned[:3, 3] += affine[:3, old] * (shape[old] - 1)
-            turned[:3, new] *= -1.0
-    return turned + 0.0
 
 
 @dataclass(frozen=True)
@@ -287,14 +250,14 @@ class _Loader:
         voxels = np.asarray(values, dtype=np.float32).reshape(values.shape[:3])
         voxels = voxels.transpose(self.axes)
         voxels = voxels[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
-        voxels, repairs = _finite(voxels, self.file.path)
+        voxels, repairs = _finite(voxels, self.file.name)
         return np.ascontiguousarray(voxels), tuple(range(voxels.shape[2])), repairs
 
 
-def _finite(voxels: Any, path: str) -> tuple[Any, tuple[str, ...]]:
+def _finite(voxels: Any, name: str) -> tuple[Any, tuple[str, ...]]:
     holes = ~np.isfinite(voxels)
     if not holes.any():
         return voxels, ()
     return np.where(holes, np.float32(0.0), voxels), (
-        f"{int(holes.sum())} voxels that were not finite are 0 [{path}]",
+        f"{int(holes.sum())} voxels that were not finite are 0 [{name}]",
     )

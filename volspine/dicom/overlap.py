@@ -117,9 +117,7 @@ def _digest(instance: Instance, limits: Limits) -> str:
     return hashlib.sha256(content + scale).hexdigest()
 
 
-def _tell_apart(
-    slices: Sequence[Instance], depth_mm: FloatArray
-) -> tuple[str, list[list[int]]]:
+def _tell_apart(slices: Sequence[Instance], depth_mm: FloatArray) -> tuple[str, list[list[int]]]:
     """Return the first attribute that tells colliding slices apart, and its parts, best first."""
     for name, key in _KEYS:
         values = [key(instance.acquisition) for instance in slices]
@@ -138,7 +136,7 @@ def _tell_apart(
 
 
 def _preference(value: object, count: int, largest: int) -> tuple[object, ...]:
-    """Order parts: nearly complete ones, then magnitude images, then the T2 echo, then the first."""
+    """Order parts: nearly complete ones first, then magnitudes, then by echo or number."""
     is_short = count < 0.8 * largest
     text = str(value).upper().split("\\")
     is_magnitude = "M" in text or "MAGNITUDE" in text[0].split()

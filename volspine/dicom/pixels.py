@@ -12,15 +12,16 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, RLELossless
-from rle.utils import decode_frame
+from rle.rle import decode_frame
 
-from volspine.dicom.header import open_dataset
 from volspine.dicom.instance import Instance
 from volspine.dicom.layout import PixelLayout
 from volspine.dicom.limits import DEFAULT_LIMITS, Limits
+from volspine.dicom.parse import open_dataset
 from volspine.dicom.study import Source
 from volspine.errors import MissingExtraError, PixelError, VolspineError
 from volspine.geometry.stack import Decoded
@@ -37,7 +38,7 @@ class StackDecoder:
     """Decodes the slices of one stack, in order; called once by `Stack.voxels`.
 
     Args:
-        instances: The slices, first to last; shortened when a slice cannot be decoded; `sources`, which
+        instances: The slices, first to last; shortened when one cannot be decoded; `sources`, which
             says where each came from, with it.
         strict: Raise on the first slice that cannot be decoded, instead of leaving it out.
         limits: Caps on what is inflated.
@@ -61,10 +62,10 @@ class StackDecoder:
         first, self._repairs = self.instances[0].layout, []
         voxels = np.empty((len(self.instances), first.rows, first.columns), dtype=np.float32)
         kept: list[int] = []
-        errors: list[VolspineError] = []
+        errors: list[tuple[str, VolspineError]] = []
         for k, frame in self._frames():
             if isinstance(frame, VolspineError):
-                errors.append(frame)
+                errors.append((self.instances[k].name, frame))
             else:
                 voxels[len(kept)] = frame
                 kept.append(k)
@@ -73,10 +74,10 @@ class StackDecoder:
         self.sources[:] = [self.sources[k] for k in kept]
         return voxels[: len(kept)].transpose(2, 1, 0), tuple(kept), tuple(self._repairs)
 
-    def _judge(self, errors: list[VolspineError], *, left: int) -> None:
+    def _judge(self, errors: list[tuple[str, VolspineError]], *, left: int) -> None:
         if errors and (self.strict or not left):
-            raise errors[0]
-        self._repairs += [f"missing slice: {error.message} [{error.path}]" for error in errors]
+            raise errors[0][1]
+        self._repairs += [f"missing slice: {error.message} [{name}]" for name, error in errors]
 
     def _frames(self) -> Any:
         """Yield each slice's index with its intensities or the error that took their place."""
@@ -91,8 +92,8 @@ class StackDecoder:
                 yield k, self._intensities(frame, instance)
 
     def _intensities(
-        self, frame: "np.ndarray[Any, Any] | PixelError", instance: Instance
-    ) -> "VoxelArray | VolspineError":
+        self, frame: NDArray[Any] | PixelError, instance: Instance
+    ) -> VoxelArray | VolspineError:
         if isinstance(frame, PixelError):
             return frame
         try:
@@ -100,7 +101,7 @@ class StackDecoder:
         except PixelError as error:
             return error
 
-    def _finite(self, frame: "np.ndarray[Any, Any]", instance: Instance) -> VoxelArray:
+    def _finite(self, frame: NDArray[Any], instance: Instance) -> VoxelArray:
         values = stored_values(frame, instance.layout).astype(np.float32)
         if (instance.slope, instance.intercept) != (1.0, 0.0):
             values = values * np.float32(instance.slope) + np.float32(instance.intercept)
@@ -109,7 +110,9 @@ class StackDecoder:
             if holes.mean() > LARGEST_NAN_FRACTION:
                 raise _bad(instance, f"{holes.mean():.1%} of the voxels are not finite numbers")
             values[holes] = 0.0
-            self._repairs.append(f"{holes.sum()} voxels that were not finite are 0 [{instance.path}]")
+            self._repairs.append(
+                f"{holes.sum()} voxels that were not finite are 0 [{instance.name}]"
+            )
         return values
 
 
@@ -123,9 +126,7 @@ def _source(instance: Instance) -> Source:
     )
 
 
-def read_frames(
-    instances: Sequence[Instance], limits: Limits
-) -> list["np.ndarray[Any, Any] | PixelError"]:
+def read_frames(instances: Sequence[Instance], limits: Limits) -> list[NDArray[Any] | PixelError]:
     """Return the frames of one file as stored, shape (rows, columns), or what is wrong with each.
 
     Args:
@@ -150,7 +151,7 @@ def read_frames(
     return [_try_decode(parts[instance.frame], instance) for instance in instances]
 
 
-def _read_native(stream: Any, instance: Instance) -> "np.ndarray[Any, Any] | PixelError":
+def _read_native(stream: Any, instance: Instance) -> NDArray[Any] | PixelError:
     layout = instance.layout
     stream.seek(layout.element.offset + instance.frame * layout.frame_bytes)
     data = stream.read(layout.frame_bytes)
@@ -174,7 +175,7 @@ def _split(data: bytes, instance: Instance) -> list[bytes]:
     return parts
 
 
-def _try_decode(data: bytes, instance: Instance) -> "np.ndarray[Any, Any] | PixelError":
+def _try_decode(data: bytes, instance: Instance) -> NDArray[Any] | PixelError:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -187,7 +188,7 @@ def _try_decode(data: bytes, instance: Instance) -> "np.ndarray[Any, Any] | Pixe
         return _bad(instance, f"pixel data cannot be decoded ({type(error).__name__})")
 
 
-def _decode(data: bytes, instance: Instance) -> "np.ndarray[Any, Any]":
+def _decode(data: bytes, instance: Instance) -> NDArray[Any]:
     layout, syntax = instance.layout, instance.header.transfer_syntax
     if syntax == RLELossless:
         flat = decode_frame(data, layout.rows * layout.columns, layout.bits_allocated, "<")
@@ -199,7 +200,7 @@ def _decode(data: bytes, instance: Instance) -> "np.ndarray[Any, Any]":
     return _decode_with_pydicom(data, instance)
 
 
-def _decode_with_pydicom(data: bytes, instance: Instance) -> "np.ndarray[Any, Any]":
+def _decode_with_pydicom(data: bytes, instance: Instance) -> NDArray[Any]:
     layout, syntax = instance.layout, UID(instance.header.transfer_syntax)
     decoder = get_decoder(syntax)
     if not decoder.is_available:
@@ -208,24 +209,22 @@ def _decode_with_pydicom(data: bytes, instance: Instance) -> "np.ndarray[Any, An
             remedy="run: pip install 'volspine[codecs]'",
             path=instance.path,
         )
-    array, _ = decoder.as_array(
-        encapsulate([data]),
-        index=0,
-        raw=True,
-        rows=layout.rows,
-        columns=layout.columns,
-        number_of_frames=1,
-        samples_per_pixel=1,
-        bits_allocated=layout.bits_allocated,
-        bits_stored=layout.bits_stored,
-        photometric_interpretation="MONOCHROME2",
-        pixel_representation=int(layout.is_signed),
-        pixel_keyword="PixelData",
-    )
+    options: dict[str, Any] = {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "number_of_frames": 1,
+        "samples_per_pixel": 1,
+        "bits_allocated": layout.bits_allocated,
+        "bits_stored": layout.bits_stored,
+        "photometric_interpretation": "MONOCHROME2",
+        "pixel_representation": int(layout.is_signed),
+        "pixel_keyword": "PixelData",
+    }
+    array, _ = decoder.as_array(encapsulate([data]), index=0, raw=True, **options)
     return array
 
 
-def stored_values(raw: "np.ndarray[Any, Any]", layout: PixelLayout) -> "np.ndarray[Any, Any]":
+def stored_values(raw: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     """Return stored values with unused bits removed, signs extended, and white as large.
 
     Args:

@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.descriptions import described_protocols, is_challenge_study
 from volspine.dicom.files import ReadableFile, list_files
-from volspine.dicom.header import Header, read_header
 from volspine.dicom.identity import read_identifiers, study_name
 from volspine.dicom.instance import Instance, read_instances, why_not_an_image
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import DEFAULT_LIMITS, Limits
 from volspine.dicom.nifti import is_nifti, read_nifti_study
+from volspine.dicom.parse import read_header
 from volspine.dicom.protocol import from_table, recognize
 from volspine.dicom.series import SeriesBuilder, series_key, short_name
 from volspine.dicom.study import Series, Study
@@ -49,10 +49,10 @@ def read_study(
         LimitError: If a limit is exceeded.
 
     Example:
-        >>> read_study("no_such_folder")
+        >>> read_study("no_such_folder")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        volspine.errors.InputError: there is no such file or folder
+        volspine.errors.InputError: VS-INP-001: there is no such file or folder ...
     """
     root, wanted = Path(path), None if protocol is None else Protocol(protocol)
     files = list_files(root, limits)
@@ -68,9 +68,7 @@ def read_study(
     return build_study(root, instances, ledger=ledger, protocol=wanted, limits=limits)
 
 
-def read_files(
-    files: Sequence[ReadableFile], *, ledger: Ledger, limits: Limits
-) -> list[Instance]:
+def read_files(files: Sequence[ReadableFile], *, ledger: Ledger, limits: Limits) -> list[Instance]:
     """Return every usable image frame among some files; the others are noted in the ledger."""
     instances: list[Instance] = []
     for file in files:

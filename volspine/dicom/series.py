@@ -14,26 +14,18 @@ from typing import TypeVar
 import numpy as np
 
 from volspine.anatomy import Protocol
+from volspine.dicom.assemble import MIN_SLICES, StackAssembler
 from volspine.dicom.instance import Instance
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import Limits
-from volspine.dicom.overlap import drop_duplicates, separate
 from volspine.dicom.pixels import StackDecoder
 from volspine.dicom.study import Series
 from volspine.errors import GeometryError, NoUsableSeriesError, PixelError
-from volspine.geometry.affine import orthonormalize, stack_affine
 from volspine.geometry.axes import plane_of, positive_normal
-from volspine.geometry.piles import Pile, lines, measure, orientation_groups, runs
+from volspine.geometry.piles import orientation_groups
 from volspine.geometry.stack import Stack
-from volspine.types import FloatArray
 
-__all__ = ["MIN_SLICES", "SeriesBuilder", "series_key", "short_name"]
-
-MIN_SLICES = 3
-"""Fewer slices do not show a volume."""
-
-JITTER_NOTE = 0.01
-"""Uneven positions above this fraction of the spacing are mentioned."""
+__all__ = ["SeriesBuilder", "series_key", "short_name"]
 
 T = TypeVar("T")
 
@@ -59,7 +51,7 @@ def short_name(key: Sequence[str]) -> str:
 
     Example:
         >>> short_name(["1.2.3"])
-        'series-5d2d5c8a'
+        'series-c47f5b18'
     """
     return f"series-{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:8]}"
 
@@ -82,9 +74,7 @@ class SeriesBuilder:
         limits: Caps on the size of a stack.
     """
 
-    def __init__(
-        self, key: Sequence[str], name: str, *, ledger: Ledger, limits: Limits
-    ) -> None:
+    def __init__(self, key: Sequence[str], name: str, *, ledger: Ledger, limits: Limits) -> None:
         self._key, self._name, self._ledger, self._limits = key, name, ledger, limits
         self._repairs: list[str] = []
 
@@ -148,7 +138,10 @@ class SeriesBuilder:
         return _grouped(instances, lambda i: i.frame_of_reference or usual)
 
     def _planes(self, instances: list[Instance]) -> list[Series]:
-        stacks = [stack for group in self._parallel(instances) for stack in self._stacks(group)]
+        assembler = StackAssembler(self._ledger, self._limits, self._repairs)
+        stacks = [
+            stack for group in self._parallel(instances) for stack in assembler.assemble(group)
+        ]
         by_plane = _grouped(stacks, lambda pair: pair[0].plane)
         return [self._series(pairs, instances) for pairs in by_plane]
 
@@ -156,13 +149,16 @@ class SeriesBuilder:
         self, pairs: list[tuple[Stack, StackDecoder]], instances: Sequence[Instance]
     ) -> Series:
         pairs = sorted(pairs, key=lambda pair: _height(pair[0]))
+        repairs = list(self._repairs)
+        for stack, _ in pairs:
+            stack.repairs = repairs  # What decoding mends is a repair of the series.
         return Series(
             uid=self._key[0] or self._name,
             name=self._name,
             protocol=Protocol.OTHER,
             reason="",
             stacks=[stack for stack, _ in pairs],
-            repairs=self._repairs,
+            repairs=repairs,
             instances=[decoder.sources for _, decoder in pairs],
             frame_of_reference=instances[0].frame_of_reference,
         )
@@ -175,8 +171,6 @@ class SeriesBuilder:
             sizes = _grouped(
                 [instances[i] for i in members], lambda i: (i.layout.rows, i.layout.columns)
             )
-            for group in sizes:
-                self._check_spacing(group)
             self._mention_sizes(sizes)
             found += sizes
         return found
@@ -191,99 +185,7 @@ class SeriesBuilder:
                 path=group[0].path,
                 code="VS-GEO-012",
             )
-            self._ledger.repair(error, self._repairs)
-
-    def _check_spacing(self, group: list[Instance]) -> None:
-        spacing = np.array([i.spacing_mm for i in group])
-        usual = np.median(spacing, axis=0)
-        odd = np.flatnonzero(np.any(np.abs(spacing / usual - 1.0) > 1e-3, axis=1))
-        if len(odd):
-            first = group[int(odd[0])]
-            raise GeometryError(
-                f"PixelSpacing differs between parallel slices of one size: {first.spacing_mm} mm "
-                f"beside {tuple(usual.tolist())} mm",
-                remedy="export the series again; neither value can be trusted",
-                path=first.path,
-                code="VS-GEO-005",
-            )
-
-    def _stacks(self, group: list[Instance]) -> list[tuple[Stack, StackDecoder]]:
-        directions = orthonormalize(
-            np.mean([i.directions for i in group], axis=0).reshape(6)
-        )
-        origins = np.array([i.origin_mm for i in group])
-        found = []
-        for line in lines(origins, directions):
-            for members in self._distinct([group[i] for i in line], directions):
-                found += self._runs(members, directions)
-        return found
-
-    def _distinct(
-        self, line: list[Instance], directions: FloatArray
-    ) -> list[list[Instance]]:
-        depth = _depth(line, directions)
-        kept = drop_duplicates(line, depth, limits=self._limits, repairs=self._repairs)
-        line, depth = [line[i] for i in kept], depth[kept]
-        parts = separate(line, depth, ledger=self._ledger, repairs=self._repairs)
-        return [[line[i] for i in part] for part in parts]
-
-    def _runs(
-        self, line: list[Instance], directions: FloatArray
-    ) -> list[tuple[Stack, StackDecoder]]:
-        found = []
-        for run in runs(_depth(line, directions)):
-            members = [line[i] for i in run]
-            if len(members) < MIN_SLICES:
-                self._leave_out(members)
-            else:
-                found.append(self._stack(members, directions))
-        return found
-
-    def _leave_out(self, members: list[Instance]) -> None:
-        text = f"{len(members)} slices apart from any stack are set aside"
-        self._repairs.append(f"{text} [{members[0].path}]")
-        self._ledger.set_aside(members[0].path, "VS-SER-005", text)
-
-    def _stack(
-        self, members: list[Instance], directions: FloatArray
-    ) -> tuple[Stack, StackDecoder]:
-        first = members[0]
-        size = 4 * len(members) * first.layout.rows * first.layout.columns
-        self._limits.check("stack_bytes", size, path=first.path, what="bytes of one stack")
-        origins = np.array([i.origin_mm for i in members])
-        pile = measure(origins, directions)
-        self._mention(pile)
-        affine = stack_affine(directions, first.spacing_mm, origins[0], step_mm=pile.step_mm)
-        decoder = StackDecoder(members, strict=self._ledger.strict, limits=self._limits)
-        plane = (first.layout.columns, first.layout.rows)
-        return Stack(affine, origins, plane, decoder, repairs=self._repairs), decoder
-
-    def _mention(self, pile: Pile) -> None:
-        if pile.missing:
-            self._repair_geometry(
-                f"missing_slices={pile.missing}: slices are missing inside a stack; the others "
-                f"keep their true positions",
-                code="VS-GEO-007",
-            )
-        if pile.is_uneven:
-            self._repair_geometry(
-                "uneven spacing between slices; each keeps its true position", code="VS-GEO-008"
-            )
-        elif pile.jitter > JITTER_NOTE:
-            self._repairs.append(f"positions scatter by {pile.jitter:.0%} of the slice spacing")
-        if pile.is_sheared:
-            self._repairs.append("sheared: slices are shifted in their own plane; the affine says so")
-
-    def _repair_geometry(self, finding: str, *, code: str) -> None:
-        error = GeometryError(
-            finding, remedy="export the series again if slices were lost", path=None, code=code
-        )
-        self._ledger.repair(error, self._repairs)
-
-
-def _depth(slices: Sequence[Instance], directions: FloatArray) -> FloatArray:
-    origins = np.array([i.origin_mm for i in slices])
-    return np.asarray(origins @ positive_normal(directions), dtype=np.float64)
+            self._ledger.repair(error, self._repairs, where=group[0].name)
 
 
 def _canonical(instance: Instance) -> tuple[object, ...]:

@@ -51,7 +51,8 @@ def orthonormalize(cosines: Float[np.ndarray, "6"]) -> Float[np.ndarray, "2 3"]:
     along_row, along_column = along_row / lengths[0], along_column / lengths[1]
     sum_, difference = along_row + along_column, along_row - along_column
     sum_, difference = sum_ / np.linalg.norm(sum_), difference / np.linalg.norm(difference)
-    return np.stack([sum_ + difference, sum_ - difference]) / np.sqrt(2.0)
+    both = np.stack([sum_ + difference, sum_ - difference]) / np.sqrt(2.0)
+    return np.asarray(both, dtype=np.float64)
 
 
 def _untrusted(finding: str) -> GeometryError:
@@ -103,7 +104,7 @@ def transform_points(
         >>> transform_points(np.diag([2.0, 3.0, 4.0, 1.0]), np.array([[1.0, 1.0, 1.0]]))
         array([[2., 3., 4.]])
     """
-    return points @ affine[:3, :3].T + affine[:3, 3]
+    return np.asarray(points @ affine[:3, :3].T + affine[:3, 3], dtype=np.float64)
 
 
 def flip_frame(affine: FloatArray) -> FloatArray:

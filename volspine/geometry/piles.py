@@ -135,7 +135,7 @@ def _clusters(spots: FloatArray) -> list[list[int]]:
     return sorted(found)
 
 
-def runs(depth_mm: Float[np.ndarray, "K"]) -> list[list[int]]:
+def runs(depth_mm: Float[np.ndarray, " K"]) -> list[list[int]]:
     """Return slices of one line, cut where more than two neighbours are missing.
 
     Args:
@@ -157,9 +157,7 @@ def _usual(steps: FloatArray) -> float:
     return float(np.sort(steps)[(len(steps) - 1) // 2])
 
 
-def measure(
-    origins_mm: Float[np.ndarray, "K 3"], directions: Float[np.ndarray, "2 3"]
-) -> Pile:
+def measure(origins_mm: Float[np.ndarray, "K 3"], directions: Float[np.ndarray, "2 3"]) -> Pile:
     """Return how the slices of one stack lie; two at least, ordered along their normal.
 
     Evenly spaced slices give the mean step, which spreads the rounding of the file over the stack;

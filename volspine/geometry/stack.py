@@ -32,8 +32,11 @@ class Stack:
         affine_lps: Shape (4, 4); voxel index to LPS millimetres, voxel centres.
         slice_origins_mm: Shape (K, 3); true position of each slice's voxel (0, 0).
         in_plane_shape: (I, J): columns and rows.
-        decode: Called once, on the first use of `voxels`.
-        repairs: List that repairs made while decoding are added to; a new one if omitted.
+        decode: Called on the first use of `voxels`.
+
+    Attributes:
+        affine_lps: As given; its origin moves with the first slice that can be decoded.
+        repairs: What decoding mended; the series that holds the stack shares its own list here.
     """
 
     def __init__(
@@ -42,15 +45,13 @@ class Stack:
         slice_origins_mm: FloatArray,
         in_plane_shape: tuple[int, int],
         decode: Callable[[], Decoded],
-        *,
-        repairs: list[str] | None = None,
     ) -> None:
         self.affine_lps = np.array(affine_lps, dtype=np.float64)
         self._origins = np.array(slice_origins_mm, dtype=np.float64)
         self._in_plane_shape = in_plane_shape
         self._decode = decode
         self._voxels: VoxelArray | None = None
-        self.repairs: list[str] = [] if repairs is None else repairs
+        self.repairs: list[str] = []
 
     def __repr__(self) -> str:
         spacing = " x ".join(f"{mm:.2f}" for mm in self.spacing_mm)
@@ -121,8 +122,6 @@ class Stack:
         self._voxels = None
 
 
-def _origins_of(
-    affine: Float[np.ndarray, "4 4"], count: int
-) -> FloatArray:
+def _origins_of(affine: Float[np.ndarray, "4 4"], count: int) -> FloatArray:
     k = np.arange(count, dtype=np.float64)
     return np.asarray(affine[:3, 3] + k[:, None] * affine[:3, 2], dtype=np.float64)

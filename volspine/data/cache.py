@@ -149,7 +149,7 @@ def _save(gridded: GriddedStudy, path: Path) -> None:
 
 def _load(path: Path, shape: tuple[int, int, int]) -> GriddedStudy | None:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             kept = GriddedStudy(arrays["images"], arrays["masks"], arrays["points"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -15,7 +15,7 @@ Shapes:
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ __all__ = ["Augment", "LightAugment", "LightRecord", "affine_matrix", "apply", "
 Triple = tuple[float, float, float]
 
 
+@runtime_checkable
 class Augment(Protocol):
     """Anything that turns an example into another, with all randomness from `rng`."""
 

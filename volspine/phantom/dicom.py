@@ -118,7 +118,7 @@ def _decimal(value: float) -> str:
 
 
 def _image(plan: SeriesPlan, pixels: NDArray[np.uint16], spec: Spec) -> Dataset:
-    high = float(np.percentile(pixels[::4, ::4], 99.5))
+    high = float(np.percentile(pixels[::5, ::5], 99.5))
     dataset = _attributes(
         SamplesPerPixel=1,
         PhotometricInterpretation="MONOCHROME2",

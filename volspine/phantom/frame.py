@@ -14,6 +14,7 @@ Legend:
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class Frame:
     tilts: FloatArray
     arcs_mm: FloatArray
 
-    @property
+    @cached_property
     def normals(self) -> FloatArray:
         """Upward unit normals of the planes, shape (K, 2)."""
         return np.stack([np.sin(self.tilts), np.cos(self.tilts)], axis=1)
@@ -104,7 +105,7 @@ class Frame:
         angle = float(tilt[0])
         back = np.array([np.cos(angle), -np.sin(angle)])
         point = centre[:, 0] + depth_mm * back
-        for _ in range(30):
+        for _ in range(12):
             below, above, depth = self._local(segment, point)
             slip = t * (below + above) - below
             point = point + (depth_mm - depth) * back

@@ -7,6 +7,7 @@ of the measured geometry, never of the parameters that made it.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from volspine.anatomy import LEVELS, TARGETS, Finding, Side, Target
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy, assemble, sideways
@@ -15,7 +16,7 @@ from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.labels import draw_severity
 from volspine.phantom.measure import measure
 from volspine.phantom.narrowing import disc_section, narrow
-from volspine.phantom.section import build_section
+from volspine.phantom.section import Section, build_section
 from volspine.phantom.spec import Cohort, Pair, Spec, Stage
 from volspine.phantom.subject import draw_subject
 from volspine.phantom.targets import (
@@ -62,10 +63,8 @@ def build_truth(spec: Spec) -> Truth:
     anatomy = assemble(subject, narrow(subject, wanted(target), rng))
     measured = measure(anatomy)
     grades = grade_measures(measured)
-    return Truth(
-        spec, anatomy, measured, grades, severity_of(measured), landmarks(anatomy),
-        _checked(pair, spec, grades),
-    )  # fmt: skip
+    severity = severity_of(measured)
+    return Truth(spec, anatomy, measured, grades, severity, landmarks(anatomy), pair)
 
 
 def _wanted_measures(spec: Spec) -> tuple[FloatArray, Pair | None]:
@@ -94,56 +93,49 @@ def _pair_measures(spec: Spec, rng: np.random.Generator) -> tuple[FloatArray, Pa
     return measures, Pair(partner, TARGETS[changed], (here, there))
 
 
-def _checked(pair: Pair | None, spec: Spec, grades: IntArray) -> Pair | None:
-    del spec, grades
-    return pair
-
-
 def landmarks(anatomy: Anatomy) -> FloatArray:
     """Return the place of each of the 25 targets, body frame, shape (25, 3), mm.
 
     The canal's is the middle of the sac at the disc; a recess's is halfway between disc and facet;
     a foramen's is the middle of the exiting root, 17 mm from the midline.
     """
-    return np.array([_landmark(anatomy, target) for target in TARGETS])
+    segments = np.array([FIRST_SEGMENT + LEVELS.index(t.level) for t in TARGETS])
+    sides = np.array([0.0 if t.side is None else _SIGN[t.side] for t in TARGETS])
+    foramen = np.array([t.finding is Finding.FORAMEN for t in TARGETS])
+    depths = np.array([
+        0.0 if t.finding is Finding.FORAMEN else _depth(anatomy, t, int(s))
+        for t, s in zip(TARGETS, segments, strict=True)
+    ])
+    away = np.where(foramen, ROOT_PLANE_MM, anatomy.recess_place()[segments])
+    points = np.array([anatomy.frame.locate(int(s), 0.5, 18.0) for s in segments])
+    section, points = _settle(anatomy, points, depths, foramen)
+    midline = sideways(anatomy.subject, section.arc, section.v)
+    return np.concatenate([(midline + sides * away)[:, None], points], axis=1)
 
 
-def _landmark(anatomy: Anatomy, target: Target) -> FloatArray:
-    segment = FIRST_SEGMENT + LEVELS.index(target.level)
+_SIGN = {Side.LEFT: 1.0, Side.RIGHT: -1.0}
+
+
+def _depth(anatomy: Anatomy, target: Target, segment: int) -> float:
+    """Return the depth v of a canal's or recess's landmark in the middle plane of the disc."""
     section = disc_section(anatomy.subject, anatomy.narrowing, segment)
-    sign = 1.0 if target.side is Side.LEFT else -1.0
-    if target.finding is Finding.CANAL:
-        return _at_disc(anatomy, segment, 0.0, float(sac_centre(section)))
-    if target.finding is Finding.RECESS:
-        u = sign * section.recess_place
-        return _at_disc(anatomy, segment, float(u), float(wall(section, u) + roof(section, u)) / 2)
-    return _root_centre(anatomy, segment, sign * ROOT_PLANE_MM)
+    if target.side is None:
+        return float(sac_centre(section))
+    u = section.recess_place * _SIGN[target.side]
+    return float(wall(section, u) + roof(section, u)) / 2
 
 
-def _at_disc(anatomy: Anatomy, segment: int, u: float, depth: float) -> FloatArray:
-    """Return the point of the disc's middle plane (as far as 0 under, 0 over agree) at u, depth."""
-    return _solve(anatomy, segment, (u, depth), lambda c: float(c.w))
-
-
-def _root_centre(anatomy: Anatomy, segment: int, u: float) -> FloatArray:
-    point = anatomy.frame.locate(segment, 0.2, 0.0)
-    section = build_section(anatomy, anatomy.frame.place(point[:1], point[1:]))
-    below, depth = float(section.root_below[0]), float(section.root_v[0])
-    for _ in range(3):  # the root's depth depends a little on where along the segment it lies
-        place = _solve(anatomy, segment, (u, depth), lambda c: float(c.below) - below)
-        section = build_section(anatomy, anatomy.frame.place(place[1:2], place[2:]))
-        depth = float(section.root_v[0])
-    return place
-
-
-def _solve(anatomy, segment, across, residual):
-    """Find the fraction of a segment where a residual, growing caudally, is zero."""
-    u, depth = across
-    low, high = 0.0, 1.0
-    for _ in range(30):
-        t = (low + high) / 2
-        point = anatomy.frame.locate(segment, t, depth)
-        section = build_section(anatomy, anatomy.frame.place(point[:1], point[1:])).take(0)
-        low, high = (low, t) if residual(section) > 0 else (t, high)
-    x = u + float(sideways(anatomy.subject, np.asarray(section.arc), np.asarray(section.v)))
-    return np.array([x, *point])
+def _settle(
+    anatomy: Anatomy, points: FloatArray, depths: FloatArray, foramen: NDArray[np.bool_]
+) -> tuple[Section, FloatArray]:
+    """Move points (25, 2) until they lie in the middle of the disc, or on the root's axis."""
+    for _ in range(60):
+        section = build_section(anatomy, anatomy.frame.place(points[:, 0], points[:, 1]))
+        low = np.where(foramen, section.below - section.root_below, section.w)
+        short = np.where(foramen, section.root_v, depths) - section.v
+        share = section.below / (section.below + section.above)
+        tilts = anatomy.frame.tilts
+        tilt = tilts[section.segment] * (1 - share) + tilts[section.segment + 1] * share
+        up, back = np.stack([np.sin(tilt), np.cos(tilt)]), np.stack([np.cos(tilt), -np.sin(tilt)])
+        points = points + 0.9 * (low * up + short * back).T
+    return section, points

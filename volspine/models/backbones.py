@@ -63,6 +63,7 @@ STRIDES = (2, 4, 8, 16, 32)
 
 Norm = Literal["group", "batch"]
 _MAX_GROUPS = 8
+_PROBE = (64, 64, 64)  # Any volume of whole cells tells where a convolutional network reduces.
 
 
 def _timm_3d() -> ModuleType:
@@ -112,8 +113,8 @@ class Backbone(nn.Module):
         *,
         in_channels: int = 6,
         shape: Sequence[int] = (32, 96, 144),
-        stride: int = 16,
-        fine_slices: int = 0,
+        stride: int = 8,
+        fine_slices: int = 1,
         norm: Norm = "group",
         weights: str | None = None,
     ) -> None:
@@ -130,13 +131,14 @@ class Backbone(nn.Module):
         _drop_unused_blocks(self.network)
         _mend_same_padding(self.network)
         self.num_features = int(self.network.feature_info.channels()[0])
-        self.strides = (max(stride >> fine_slices, 1), stride, stride)
+        self.strides = (stride >> fine_slices, stride, stride)
         if weights is not None:
             _load_weights(self.network, Path(weights))
         if norm == "group":
             _replace_batch_norms(self.network)
         if fine_slices:
-            _spare_slices(self.network, fine_slices, (in_channels, *_to_timm_axes(shape)))
+            probe = _to_timm_axes(shape) if name in _MAXVIT else _PROBE
+            _spare_slices(self.network, fine_slices, (in_channels, *probe))
 
     def forward(self, volume: Float[Tensor, "B C I J K"]) -> Float[Tensor, "B F i j k"]:
         """Return the feature map; cell 0 covers voxels 0 to stride - 1 along each axis."""
@@ -162,6 +164,13 @@ def _check(name: str, shape: Sequence[int], stride: int, fine_slices: int) -> No
             f"stride {stride} with {fine_slices} fine slices is not possible",
             remedy="choose a stride of 2, 4, 8, 16 or 32 and at most as many halvings to spare",
             code="VS-CFG-043",
+        )
+    strides = (stride >> fine_slices, stride, stride)
+    if any(n < s for n, s in zip(shape, strides, strict=True)):
+        raise ConfigurationError(
+            f"a volume of {tuple(shape)} voxels has less than one cell of stride {strides}",
+            remedy="choose a smaller stride, more fine slices or a larger volume",
+            code="VS-CFG-044",
         )
     if name in _MAXVIT and any(n % 32 for n in shape):
         raise ConfigurationError(

@@ -240,8 +240,8 @@ class SoftmaxLink(Link):
 
     def severity(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T"]:
         """Return the expected grade, 0 to K - 1."""
-        probabilities = self.forward(scores).exp()
-        return probabilities @ torch.arange(self.num_scores, device=scores.device).float()
+        grades = torch.arange(self.num_scores, device=scores.device)
+        return (self.forward(scores).exp() * grades).sum(dim=-1)
 
 
 def _initial_cutpoints(frequencies: Frequencies) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.inference.made_up import axial_stack, make_study, tiny_card, tiny_grader
-from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding
+from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.errors import InputError, NoUsableSeriesError, VolspineError, WeightsError
 from volspine.geometry.stack import Stack
@@ -105,8 +105,7 @@ def test_what_no_primary_view_covers_is_filled_in_with_a_reason(predictor, proto
 def test_a_view_that_is_too_short_does_not_count(predictor):
     study = make_study(protocols=("sagittal_t2",))
     short = axial_stack(np.random.default_rng(0).random((48, 48, 3), dtype=np.float32))
-    study.series.append(Series("a", "a", "axial_t2", "made up", [short]))
-    study.series[-1].protocol = make_study(protocols=("axial_t2",)).series[0].protocol
+    study.series.append(Series("a", "a", Protocol.AXIAL_T2, "made up", [short]))
     grades = predictor.predict(study).grades
     recess = next(t for t, target in enumerate(TARGETS) if target.finding is Finding.RECESS)
     assert grades.imputed[recess]

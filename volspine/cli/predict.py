@@ -118,7 +118,8 @@ def _tell(report: "Report", job: "Job", *, quiet: bool) -> None:
     import sys
 
     for failure in report.failures:
-        print(f"volspine: {failure.code}: {failure.message} [{failure.path}]", file=sys.stderr)
+        error = f"{failure.code}: {failure.message} [{failure.path}]; {failure.remedy}"
+        print(f"volspine: {error}", file=sys.stderr)
     if not quiet:
         print(f"{report.succeeded} graded, {len(report.failures)} failed: {job.out}")
         for line in report.notices:

@@ -20,7 +20,7 @@ from volspine.errors import ConfigurationError, OutputError, VolspineError
 from volspine.inference.graded import GradedStudy
 from volspine.inference.predictor import Options, Predictor
 from volspine.inference.provenance import model_facts
-from volspine.inference.tables import Failure, name_from_path, write_tables
+from volspine.inference.tables import EXISTS, Failure, name_from_path, write_tables
 from volspine.jobs import run_many, write_bytes, write_text
 from volspine.report.html import render_report
 from volspine.report.manifest import manifest_text, model_notices, read_manifest
@@ -195,7 +195,7 @@ class _Worker:
                 "there is a result already",
                 path=path,
                 remedy="add --resume to keep it, or --overwrite to replace it",
-                code="VS-OUT-060",
+                code=EXISTS,
             )
         return _is_current(path, predictor)
 

@@ -20,7 +20,14 @@ from volspine.report.manifest import read_manifest
 from volspine.report.table import SUBMISSION_COLUMNS, csv_text, submission_rows
 from volspine.types import FloatArray
 
-__all__ = ["FAILURE_COLUMNS", "SUMMARY_COLUMNS", "Failure", "name_from_path", "write_tables"]
+__all__ = [
+    "EXISTS",
+    "FAILURE_COLUMNS",
+    "SUMMARY_COLUMNS",
+    "Failure",
+    "name_from_path",
+    "write_tables",
+]
 
 SUMMARY_COLUMNS = (
     "name",
@@ -35,6 +42,9 @@ SUMMARY_COLUMNS = (
     "seconds",
 )
 log = logging.getLogger("volspine")
+
+EXISTS = "VS-OUT-060"
+"""Code of the failure to replace a result without being asked to."""
 
 FAILURE_COLUMNS = ("name", "input", "code", "error", "remedy")
 
@@ -142,7 +152,8 @@ def _merged(
 ) -> list[Mapping[str, str]]:
     """Return the failures of this run, and those of earlier ones that it did not try again."""
     tried = {str(tried) for tried in attempted}
-    earlier = [row for row in _earlier(path) if row["input"] not in tried]
+    # A result that was there already is no lack of one, so it is only this run's business.
+    earlier = [r for r in _earlier(path) if r["input"] not in tried and r["code"] != EXISTS]
     return sorted([*earlier, *(f.row for f in failures)], key=lambda row: row["input"])
 
 

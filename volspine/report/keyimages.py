@@ -30,6 +30,13 @@ FORAMEN_OFFSET_MM = 18.0
 WIDTH_PX = 420
 """Width of a key image."""
 
+PROTOCOL_LABELS = {
+    Protocol.SAGITTAL_T1: "Sagittal T1",
+    Protocol.SAGITTAL_T2: "Sagittal T2",
+    Protocol.AXIAL_T2: "Axial T2",
+    Protocol.OTHER: "Other series",
+}
+
 _CAPTION_PX = 54
 _DIRECTIONS = (("R", "L"), ("A", "P"), ("I", "S"))  # Towards smaller and larger x, y, z in LPS.
 
@@ -135,8 +142,9 @@ def _key_image(study: Study, grades: StudyGrades, t: int) -> KeyImage | None:
     protocol, stack, k = chosen
     view = upright_slice(stack, k)
     caption = _caption(grades, t)
-    where = protocol.value.replace("_", " ")
-    detail = where if is_located else f"{where}; the level was not located, the view is shown"
+    detail = PROTOCOL_LABELS[protocol]
+    if not is_located:
+        detail += f", {_default_place_in_words(target)}; the level was not located"
     mark = view.locate(point) if is_located else None
     lines = (caption, detail, notices(grades)[-1])
     return KeyImage(target, f"{caption} ({detail})", _draw(view, mark, lines), is_located)
@@ -170,6 +178,12 @@ def _default_place(stacks: list[Stack], target: Target) -> FloatArray:
     if target.finding is Finding.FORAMEN:
         middle[0] += FORAMEN_OFFSET_MM if target.side is Side.LEFT else -FORAMEN_OFFSET_MM
     return middle
+
+
+def _default_place_in_words(target: Target) -> str:
+    if target.finding is not Finding.FORAMEN or target.side is None:
+        return "middle of the series"
+    return f"{FORAMEN_OFFSET_MM:.0f} mm {target.side.value} of the middle"
 
 
 def _center_mm(stack: Stack) -> FloatArray:

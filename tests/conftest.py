@@ -36,3 +36,18 @@ def testdata() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"VOLSPINE_TESTDATA={folder} is not a folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def phantom_root(tmp_path_factory) -> Path:
+    """A challenge root of two small synthetic studies with their truth; not to be changed."""
+    from volspine.phantom.cohort import generate
+
+    root = tmp_path_factory.mktemp("phantom") / "root"
+    return generate(root, studies=2, noise="none", size="small")
+
+
+@pytest.fixture(scope="session")
+def phantom_study(phantom_root) -> Path:
+    """The DICOM folder of one of them; not to be changed."""
+    return min((phantom_root / "train_images").iterdir())

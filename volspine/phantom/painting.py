@@ -4,7 +4,7 @@ A canvas holds several sequences at once, since the blend of two tissues at an e
 share in each. A label canvas holds the index of the topmost tissue instead.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ __all__ = ["Canvas", "LabelCanvas", "SignalCanvas"]
 Array = NDArray[np.floating]
 
 
+@runtime_checkable
 class Canvas(Protocol):
     """Something that tissues can be painted on."""
 

@@ -13,12 +13,14 @@ Shapes:
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from volspine.anatomy import TARGETS, Finding, Grade
 from volspine.errors import ConfigurationError
-from volspine.types import ArrayLike, FloatArray, IntArray
+from volspine.types import ArrayLike, IntArray
 
 __all__ = [
     "OrdinalScores",
@@ -109,14 +111,14 @@ def ordinal_scores(truth: ArrayLike, given: ArrayLike) -> OrdinalScores:
     rows, right = counts.sum(axis=1), counts.diagonal()
     grades = np.arange(len(counts))
     distance = np.abs(grades[:, None] - grades)
-    n = int(counts.sum())
+    seen, n = rows > 0, int(counts.sum())
     return OrdinalScores(
         num_rows=n,
         kappa=quadratic_weighted_kappa(counts),
-        accuracy=_share(right.sum(), n),
-        majority=_share(rows.max(), n),
-        balanced_accuracy=_share((right[rows > 0] / rows[rows > 0]).sum(), int((rows > 0).sum())),
-        mean_error=_share((distance * counts).sum(), n),
+        accuracy=_share(float(right.sum()), n),
+        majority=_share(float(rows.max()), n),
+        balanced_accuracy=_share(float((right[seen] / rows[seen]).sum()), int(seen.sum())),
+        mean_error=_share(float((distance * counts).sum()), n),
     )
 
 
@@ -137,9 +139,9 @@ def ordinal_scores_by_finding(truth: ArrayLike, given: ArrayLike) -> dict[str, O
     }
 
 
-def _all_grades(values: IntArray, *, lowest: int) -> bool:
+def _all_grades(values: NDArray[Any], *, lowest: int) -> bool:
     return bool(np.all((values >= lowest) & (values < len(Grade))))
 
 
-def _share(part: FloatArray | float, whole: int) -> float:
-    return float(part) / whole if whole else float("nan")
+def _share(part: float, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -22,15 +22,16 @@ Shapes:
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from volspine.anatomy import TARGETS, Grade
 from volspine.challenge import FINDING_GROUPS, GRADE_WEIGHTS
 from volspine.errors import ConfigurationError, TableError
 from volspine.metrics.tables import Frame, read_solution, read_submission
-from volspine.types import ArrayLike, FloatArray, IntArray
+from volspine.types import ArrayLike, FloatArray
 
 __all__ = [
     "TERMS",
@@ -43,6 +44,9 @@ __all__ = [
     "rsna_terms",
     "score_terms",
 ]
+
+Grades = NDArray[np.integer[Any]]
+Probabilities = NDArray[np.floating[Any]]
 
 TERMS = (*FINDING_GROUPS, "any_severe")
 """Names of the four terms, in the order of every array of terms."""
@@ -195,7 +199,7 @@ def ratio(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
     return np.where(some, numerators / np.where(some, denominators, 1.0), np.nan)
 
 
-def _check_shapes(labels: IntArray, p: FloatArray) -> None:
+def _check_shapes(labels: Grades, p: Probabilities) -> None:
     if labels.shape[1:] != (len(TARGETS),) or p.shape != (*labels.shape, len(Grade)):
         raise ConfigurationError(
             f"grades of shape {labels.shape} and probabilities of shape {p.shape} do not fit",
@@ -204,18 +208,18 @@ def _check_shapes(labels: IntArray, p: FloatArray) -> None:
         )
 
 
-def _clip(p: FloatArray) -> FloatArray:
+def _clip(p: Probabilities) -> FloatArray:
     eps = np.finfo(p.dtype).eps
     return np.asarray(np.clip(p, eps, 1 - eps), dtype=np.float64)
 
 
-def _row_losses(labels: IntArray, p: FloatArray, *, normalize_rows: bool) -> FloatArray:
+def _row_losses(labels: Grades, p: Probabilities, *, normalize_rows: bool) -> FloatArray:
     clipped = _clip(p)
     said = np.take_along_axis(clipped, np.maximum(labels, 0)[..., None], axis=-1)[..., 0]
     return np.asarray(-np.log(said / clipped.sum(axis=-1) if normalize_rows else said))
 
 
-def _any_severe(labels: IntArray, p: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _any_severe(labels: Grades, p: Probabilities, w: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return loss times weight, and weight, of each study."""
     truth = labels[:, _CANAL]
     raw = np.where(truth >= 0, p[:, _CANAL, Grade.SEVERE], 0.0).max(axis=1).astype(p.dtype)

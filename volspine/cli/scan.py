@@ -89,9 +89,9 @@ def _print_series(console: "Console", found: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 2))
-    for heading in ("series", "protocol", "plane", "columns x rows x slices", "spacing, mm"):
-        table.add_column(heading, header_style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("series", "protocol", "plane", "voxels", "spacing, mm"):
+        table.add_column(heading, header_style="dim", no_wrap=True)
     for series in found:
         for number, stack in enumerate(series["stacks"]):
             head = ("", "") if number else (series["name"], series["protocol"])

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, TypeAlias
+from typing import IO, TypeAlias
 
 from volspine.dicom.limits import Limits
 from volspine.errors import InputError, VolspineError
@@ -30,7 +30,7 @@ class DiskFile:
     name: str
     size: int
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedIOBase:
         """Return a stream at the start of the file.
 
         Raises:
@@ -57,7 +57,7 @@ class ZipMember:
         """Archive and member, joined by an exclamation mark."""
         return f"{self.archive}!{self.name}"
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedIOBase:
         """Return a stream over the decompressed bytes.
 
         Raises:

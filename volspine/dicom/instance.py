@@ -27,6 +27,7 @@ _NOT_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.4.2": "spectroscopy",
     "1.2.840.10008.5.1.4.1.1.66": "a registration, segmentation or raw data object",
 }
+_SLICES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.2")
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 
 
@@ -105,7 +106,9 @@ def why_not_an_image(header: Header) -> str | None:
         if sop_class == prefix or sop_class.startswith(prefix + "."):
             return f"{kind}, not an image"
     if header.integer("Rows") is None and header.pixels is None:
-        return "a DICOM object without an image"
+        # A slice cut short inside its header must not pass for an object without an image.
+        is_slice = (sop_class or header.media_class or _SLICES[0]).startswith(_SLICES)
+        return None if is_slice else "a DICOM object without an image"
     if (header.integer("SamplesPerPixel") or 1) > 1:
         return "a colour image (secondary capture or picture of a report)"
     return None

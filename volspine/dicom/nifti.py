@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -143,11 +143,11 @@ def read_nifti(file: ReadableFile, *, protocol: Protocol | None, limits: Limits)
     )
 
 
-def _open(file: ReadableFile) -> BinaryIO:
+def _open(file: ReadableFile) -> io.BufferedIOBase:
     stream = file.open()
     magic = stream.read(2)
     stream.seek(0)
-    return gzip.GzipFile(fileobj=stream) if magic == b"\x1f\x8b" else stream  # type: ignore[return-value]
+    return gzip.GzipFile(fileobj=stream) if magic == b"\x1f\x8b" else stream
 
 
 def _read_header(file: ReadableFile) -> Any:

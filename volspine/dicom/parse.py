@@ -9,7 +9,7 @@ import io
 import struct
 import time
 import zlib
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.filereader import read_dataset
@@ -75,7 +75,7 @@ def read_header(file: ReadableFile, limits: Limits) -> Header | None:
         return guarded(lambda: _parse(file, stream, head, limits), file.path)
 
 
-def _parse(file: ReadableFile, stream: BinaryIO, head: bytes, limits: Limits) -> Header:
+def _parse(file: ReadableFile, stream: io.BufferedIOBase, head: bytes, limits: Limits) -> Header:
     has_preamble = head[128:132] == b"DICM"
     stream.seek(_PREAMBLE if has_preamble else 0)
     meta = _read_meta(stream)
@@ -88,7 +88,9 @@ def _parse(file: ReadableFile, stream: BinaryIO, head: bytes, limits: Limits) ->
     if meta.syntax and (implicit, little) != _stated_encoding(meta.syntax):
         notes.append("the transfer syntax in the file is not the stated one")
     watch = _Watch(stream, limits, file.path)
-    dataset = read_dataset(stream, implicit, little, stop_when=watch, specific_tags=_SPECIFIC)
+    dataset = read_dataset(
+        cast("BinaryIO", stream), implicit, little, stop_when=watch, specific_tags=_SPECIFIC
+    )
     syntax = meta.syntax or (EXPLICIT_LITTLE if little else BIG_ENDIAN)
     return Header(file, dataset, syntax, meta.media_class, little, watch.found, size, tuple(notes))
 
@@ -98,7 +100,7 @@ class _Meta(NamedTuple):
     media_class: str
 
 
-def _read_meta(stream: BinaryIO) -> _Meta:
+def _read_meta(stream: io.BufferedIOBase) -> _Meta:
     """Read the file meta information, which is explicit little endian always."""
     values = {0x0010: "", 0x0002: ""}
     while len(start := stream.read(8)) == 8:
@@ -112,7 +114,7 @@ def _read_meta(stream: BinaryIO) -> _Meta:
     return _Meta(values[0x0010], values[0x0002])
 
 
-def _encoding(stream: BinaryIO, stated: str) -> tuple[bool, bool]:
+def _encoding(stream: io.BufferedIOBase, stated: str) -> tuple[bool, bool]:
     """Return whether the dataset is implicit, and little endian, from its first element.
 
     The first element of an image is in group 8, so its bytes give both away; anything else leaves
@@ -131,7 +133,7 @@ def _stated_encoding(syntax: str) -> tuple[bool, bool]:
     return syntax == IMPLICIT_LITTLE, syntax != BIG_ENDIAN
 
 
-def _inflate(stream: BinaryIO, file: ReadableFile, limits: Limits) -> bytes:
+def _inflate(stream: io.BufferedIOBase, file: ReadableFile, limits: Limits) -> bytes:
     """Return a deflated dataset, decompressed under the caps."""
     inflater, parts, total = zlib.decompressobj(-zlib.MAX_WBITS), [], 0
     pending = stream.read()
@@ -147,7 +149,7 @@ def _inflate(stream: BinaryIO, file: ReadableFile, limits: Limits) -> bytes:
 class _Watch:
     """Stops the parse at the pixels, and at the limit of time."""
 
-    def __init__(self, stream: BinaryIO, limits: Limits, path: str) -> None:
+    def __init__(self, stream: io.BufferedIOBase, limits: Limits, path: str) -> None:
         self._stream, self._limits, self._path = stream, limits, path
         self._started = time.monotonic()
         self.found: PixelElement | None = None
@@ -162,7 +164,7 @@ class _Watch:
         return int(tag) >= 0x7FE00000
 
 
-def open_dataset(header: Header, limits: Limits) -> BinaryIO:
+def open_dataset(header: Header, limits: Limits) -> io.BufferedIOBase:
     """Return a stream in which the offset of `header.pixels` is right: inflated if need be."""
     stream = header.file.open()
     if header.transfer_syntax != DEFLATED:

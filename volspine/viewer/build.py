@@ -38,6 +38,9 @@ MAX_VOXELS = 6_000_000
 MAX_POINTS = 2_500_000
 """Of the point view; more are thinned evenly."""
 
+SHEET_MM = 42.0
+"""How far an axial slice reaches to the left of the midline in a cut point view."""
+
 _BEST_FIRST = (Protocol.SAGITTAL_T2, Protocol.SAGITTAL_T1, Protocol.AXIAL_T2, Protocol.OTHER)
 _SHADES = {1: 1.0, -1: 0.62, 2: 0.55, -2: 0.78, 3: 0.88, -3: 0.5}
 """How brightly a face is lit, by where it looks: light from the left, the front and above."""
@@ -145,6 +148,7 @@ def point_scene(
     protocol: Protocol | None = None,
     grades: StudyGrades | None = None,
     is_cut: bool = True,
+    limit: int | None = MAX_POINTS,
 ) -> Scene:
     """Return the voxels of a study as points at their true places, air left out.
 
@@ -153,8 +157,9 @@ def point_scene(
         protocol: Every graded one if omitted.
         grades: Drawn in where located.
         is_cut: Leave out what would hide the rest: of sagittal series the patient's left half and
-            all but the best protocol, of axial ones the right half and all but the middle slice
-            of each stack.
+            all but the best protocol; of axial ones all but the middle slice of each stack, and
+            what lies on the right or more than `SHEET_MM` to the left.
+        limit: Largest number of points, shared evenly between series; None for all of them.
 
     Raises:
         NoUsableSeriesError: If there is no such series.
@@ -164,7 +169,8 @@ def point_scene(
         shown = _one_of_each_plane(shown)
     grid = grid_over(shown, spacing_mm=4.0)
     middle = _midline_mm(grid, grades) if is_cut else None
-    layers = tuple(_points(series, MAX_POINTS // len(shown), middle) for series in shown)
+    share = None if limit is None else max(limit // len(shown), 1)
+    layers = tuple(_points(series, share, middle) for series in shown)
     names = " and ".join(dict.fromkeys(layer.name for layer in layers))
     return Scene(
         title=study.name,
@@ -216,7 +222,7 @@ def level_points(grades: StudyGrades | None) -> dict[str, FloatArray]:
     return found
 
 
-def _points(series: Series, limit: int, middle_mm: float | None) -> Points:
+def _points(series: Series, limit: int | None, middle_mm: float | None) -> Points:
     # All stacks of a series share one scanner setting, so one scale serves them.
     everything = np.concatenate([stack.voxels.ravel() for stack in series.stacks])
     low, high = np.percentile(everything, (1, 99)).tolist()
@@ -229,9 +235,11 @@ def _points(series: Series, limit: int, middle_mm: float | None) -> Points:
         slices = list(cloud_of_slices(stack, where=where))
         if middle_mm is not None:
             slices = [slices[len(slices) // 2]] if is_axial else slices
-            slices = [_half(cloud, middle_mm, is_left=is_axial) for cloud in slices]
+            reach = (middle_mm, middle_mm + SHEET_MM) if is_axial else (-np.inf, middle_mm)
+            slices = [_between(cloud, *reach) for cloud in slices]
         clouds.extend(slices)
-    cloud = joined(clouds).thinned(limit)
+    cloud = joined(clouds)
+    cloud = cloud if limit is None else cloud.thinned(limit)
     return Points(
         name=series_name(series.protocol),
         points_mm=cloud.points_mm,
@@ -240,9 +248,9 @@ def _points(series: Series, limit: int, middle_mm: float | None) -> Points:
     )
 
 
-def _half(cloud: PointCloud, middle_mm: float, *, is_left: bool) -> PointCloud:
+def _between(cloud: PointCloud, low_mm: float, high_mm: float) -> PointCloud:
     x = cloud.points_mm[:, 0]
-    keep = x >= middle_mm if is_left else x <= middle_mm
+    keep = (x >= low_mm) & (x <= high_mm)
     return PointCloud(cloud.points_mm[keep], cloud.intensity[keep])
 
 
@@ -285,8 +293,8 @@ def _midline_mm(grid: Grid, grades: StudyGrades | None) -> float:
     places = [] if grades is None else list(level_points(grades).values())
     if places:
         return float(np.mean([place[0] for place in places]))
-    assert grid.center_mm is not None  # noqa: S101
-    return grid.center_mm[0]
+    middle = (np.array(grid.shape, dtype=np.float64) - 1) / 2
+    return float(grid.mm_from_index(middle)[0])
 
 
 def _bounds(parts: Sequence[VoxelArray], grid: Grid) -> tuple[FloatArray, FloatArray]:

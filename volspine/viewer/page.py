@@ -22,7 +22,7 @@ from volspine.viewer.legend import grade_color
 from volspine.viewer.palette import UNKNOWN_COLOR, ColorArray
 from volspine.viewer.scene import Scene
 
-__all__ = ["pictures_html", "scene_html"]
+__all__ = ["picture_html", "scene_html"]
 
 MAX_POINTS = 900_000
 """In a page; more are thinned evenly, since the file grows by 16 bytes for each."""
@@ -81,17 +81,14 @@ def scene_html(scene: Scene, *, direction: tuple[float, float, float] = FRONT_LE
     )
 
 
-def pictures_html(title: str, png: bytes, notes: tuple[str, ...]) -> str:
+def picture_html(title: str, png: bytes) -> str:
     """Return a page that holds one picture."""
     image = base64.b64encode(png).decode("ascii")
-    said = "<br>".join(html.escape(note) for note in notes)
+    name = html.escape(title)
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title>"
-        "<style>body{margin:0;background:#0b0e14;color:#8b95a7;font:13px sans-serif;"
-        "text-align:center}img{max-width:100%}</style></head>"
-        f'<body><img alt="{html.escape(title)}" src="data:image/png;base64,{image}">'
-        f"<p>{said}</p></body></html>\n"
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        "<style>body{margin:0;background:#0b0e14;text-align:center}img{max-width:100%}</style>"
+        f'</head><body><img alt="{name}" src="data:image/png;base64,{image}"></body></html>\n'
     )
 
 

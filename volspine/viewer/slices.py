@@ -77,7 +77,8 @@ def slices_png(
     scale = _scale(rows)
     height = _TOP_PX + sum(row.height_mm * scale + _GAP_PX + _LABEL_PX for row in rows) + 40
     panel = _PANEL_PX if grades is not None else 0
-    size = (int(_WIDTH_PX) + panel, int(max(height, 640)))
+    width = max(row.width_mm for row in rows) * scale + 4 * _GAP_PX
+    size = (int(max(width, 560)) + panel, int(max(height, 640)))
     canvas = Canvas(size)
     canvas.text((36, 42), study.name, fontsize=19, weight="bold")
     place = ", ".join(f"{name} {value:.0f}" for name, value in zip("xyz", center, strict=True))
@@ -88,7 +89,7 @@ def slices_png(
         top += row.height_mm * scale + _GAP_PX + _LABEL_PX
     _scale_bar(canvas, scale, size)
     if grades is not None:
-        draw_grades(canvas, (_WIDTH_PX + 16, 150), grades)
+        draw_grades(canvas, (size[0] - panel + 16, 150), grades)
     for number, line in enumerate(reversed(notes)):
         foot = size[1] - 26 - 20 * number
         canvas.text((size[0] - 24, foot), line, fontsize=9.5, color=_MUTED, ha="right")

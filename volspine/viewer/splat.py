@@ -45,7 +45,7 @@ def _everything(scene: Scene) -> tuple[FloatArray, ColorArray, FloatArray]:
     colors += [ball.colors for ball in spheres]
     sizes = [layer.size_mm for layer in scene.points]
     sizes += [max(layer.spacing_mm) for layer in scene.faces]
-    sizes += [m.radius_mm * 0.3 for m in scene.markers]
+    sizes += [m.radius_mm * 0.15 for m in scene.markers]
     if not points:
         return np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros(0)
     widths = np.concatenate([np.full(len(p), s) for p, s in zip(points, sizes, strict=True)])

@@ -74,6 +74,12 @@ def _timm_3d() -> ModuleType:
         return importlib.import_module("timm_3d")
 
 
+def _create(name: str, **options: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.meshgrid")  # of the networks named rmlp
+        return _timm_3d().create_model(name, features_only=True, **options)
+
+
 def create_backbone(name: str, **options: Any) -> "Backbone":
     """Return a backbone by name.
 
@@ -121,9 +127,8 @@ class Backbone(nn.Module):
         super().__init__()
         _check(name, shape, stride, fine_slices)
         extra = {"img_size": _to_timm_axes(shape)} if name in _MAXVIT else {}
-        self.network = _timm_3d().create_model(
+        self.network = _create(
             name,
-            features_only=True,
             out_indices=(STRIDES.index(stride),),
             in_chans=in_channels,
             **extra,

@@ -109,7 +109,7 @@ def read_nifti(file: ReadableFile, *, protocol: Protocol | None, limits: Limits)
     affine = _affine_lps(header, file.path)
     shape = _shape(header, file.path)
     limits.check_inflation(
-        int(np.prod(shape)) * max(header["bitpix"] // 8, 4),
+        int(np.prod(shape)) * max(int(header["bitpix"]) // 8, 4),
         file.size,
         path=file.path,
         what="volume",

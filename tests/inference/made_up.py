@@ -12,7 +12,7 @@ from volspine.volume.grid import Grid
 
 SPACING, SHAPE = (8.0, 6.0, 6.0), (16, 32, 32)
 RECIPE = {
-    "backbone": {"name": "resnet10t", "stride": 8},
+    "backbone": {"name": "efficientnet_lite0", "stride": 4},
     "pooling": "attention",
     "head": "linear",
     "link": "cumulative",
@@ -26,7 +26,7 @@ def tiny_grader(seed=0):
     # An untrained head says the same of everything; spread it, so that a swap of sides shows.
     with torch.no_grad():
         for parameter in grader.head.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(0.3 * torch.randn_like(parameter))
     return grader.eval()
 
 

@@ -6,6 +6,7 @@ data and nothing else. What prediction needs lies under the key `volspine` (see
 """
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,9 @@ def same_kind(checkpoints: list[Checkpoint]) -> Checkpoint:
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of odd pickles, which are refused just below.
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise _unusable(path, "there is no such file") from error
     except pickle.UnpicklingError as error:

@@ -1,0 +1,97 @@
+"""`volspine bundle`: checkpoints in, a model folder out, nothing in them executed."""
+
+import json
+
+import pytest
+import torch
+
+from tests.inference.made_up import SHAPE, SPACING, tiny_grader
+from volspine import __version__
+from volspine.cli import main
+from volspine.inference.bundle import load_bundle
+
+
+def save_checkpoint(path, seed=0, **changes):
+    """What GradingTask leaves in a checkpoint, as far as a bundle needs it."""
+    grader = tiny_grader(seed)
+    state = {f"grader.{name}": tensor for name, tensor in grader.state_dict().items()}
+    kept = {
+        "version": __version__,
+        "model": grader.recipe,
+        "data": {
+            "grid": {"spacing_mm": list(SPACING), "shape": list(SHAPE)},
+            "preprocessing_version": 1,
+            "roots": ["phantoms"],
+            "num_studies": {"train": 140, "val": 0, "test": 60},
+        },
+        "frequencies": [[0.6, 0.3, 0.1]] * 25,
+    }
+    content = {
+        "state_dict": {**state, "loss.weight": torch.ones(3)},
+        "volspine": {**kept, **changes},
+    }
+    torch.save(content, path)
+    return str(path)
+
+
+def test_a_checkpoint_becomes_a_bundle(tmp_path, capsys):
+    metrics = tmp_path / "test_metrics.json"
+    metrics.write_text(json.dumps({"score": 0.61, "prior": 0.8, "studies": 60}))
+    checkpoint, out = save_checkpoint(tmp_path / "last.ckpt"), tmp_path / "model"
+    assert main(["bundle", checkpoint, "--out", str(out), "--metrics", str(metrics)]) == 0
+    loaded = load_bundle(out)
+    assert loaded.card.name == "model"
+    assert loaded.card.trained_on == "140 studies of phantoms"
+    assert loaded.card.phantom_only
+    assert loaded.card.held_out == {"score": 0.61, "prior": 0.8, "studies": 60}
+    assert loaded.card.frequencies[0].tolist() == pytest.approx([0.6, 0.3, 0.1])
+    state = loaded.graders[0].state_dict()
+    assert all(torch.equal(state[k], v) for k, v in tiny_grader().state_dict().items())
+    assert "1 member(s)" in capsys.readouterr().out
+
+
+def test_several_checkpoints_become_an_ensemble(tmp_path):
+    paths = [save_checkpoint(tmp_path / f"{seed}.ckpt", seed) for seed in (1, 2)]
+    arguments = ["--trained-on", "200 real studies", "--patients", "--name", "two"]
+    assert main(["bundle", *paths, "--out", str(tmp_path / "m"), *arguments]) == 0
+    loaded = load_bundle(tmp_path / "m")
+    assert len(loaded.graders) == 2
+    assert (loaded.card.name, loaded.card.phantom_only) == ("two", False)
+
+
+def test_checkpoints_of_different_models_are_no_ensemble(tmp_path, capsys):
+    first = save_checkpoint(tmp_path / "1.ckpt")
+    other = save_checkpoint(tmp_path / "2.ckpt", model={"grader": "StudyGrader"})
+    assert main(["bundle", first, other, "--out", str(tmp_path / "m")]) == 2
+    assert "different models" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"grader": "os.system"}}, "'os.system' is no grader"),
+        ({"frequencies": None}, "seen no training data"),
+        ({"data": {}}, "malformed"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_says_why(tmp_path, capsys, changes, message):
+    checkpoint = save_checkpoint(tmp_path / "x.ckpt", **changes)
+    assert main(["bundle", checkpoint, "--out", str(tmp_path / "m")]) == 4
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "m" / "card.json").exists()
+
+
+def test_a_missing_or_foreign_checkpoint_says_so(tmp_path, capsys):
+    assert main(["bundle", str(tmp_path / "gone.ckpt"), "--out", str(tmp_path / "m")]) == 4
+    assert "no such file" in capsys.readouterr().err
+    (tmp_path / "text.ckpt").write_text("hello")
+    assert main(["bundle", str(tmp_path / "text.ckpt"), "--out", str(tmp_path / "m")]) == 4
+    assert "cannot be used" in capsys.readouterr().err
+
+
+def test_metrics_of_another_kind_are_refused(tmp_path, capsys):
+    (tmp_path / "m.json").write_text("{}")
+    checkpoint = save_checkpoint(tmp_path / "x.ckpt")
+    arguments = ["--out", str(tmp_path / "m"), "--metrics", str(tmp_path / "m.json")]
+    assert main(["bundle", checkpoint, *arguments]) == 2
+    assert "test_metrics.json" in capsys.readouterr().err

@@ -1,0 +1,126 @@
+"""`volspine demo`: a synthetic study, graded from its DICOM files and looked at, offline."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from volspine.grades import StudyGrades
+    from volspine.inference.card import Card
+    from volspine.inference.graded import GradedStudy
+
+__all__ = ["add_arguments", "run"]
+
+SEED = 2027
+"""Of the demo's patient: the first from 2026 on with every grade of every kind of finding."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("volspine_demo"), metavar="DIR",
+        help="folder for the study, its report and its pictures (default: volspine_demo)",
+    )  # fmt: skip
+    parser.add_argument("--model", type=Path, metavar="BUNDLE", help="instead of the demo bundle")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write a study, grade it, show its grades beside the truth, and draw it."""
+    from rich.console import Console
+
+    from volspine.inference.batch import write_result
+    from volspine.inference.predictor import Predictor
+
+    say = Console(soft_wrap=True, quiet=arguments.quiet).print
+    predictor = Predictor(arguments.model)
+    say("1. A synthetic patient as DICOM files, laid out as the challenge's ...")
+    folder, truth = _patient(arguments.out)
+    say(f"   {sum(1 for _ in folder.rglob('*.dcm'))} files in {folder}")
+    say("2. Reading them, and grading from the images alone ...")
+    graded = predictor.predict(folder)
+    _show(graded, truth["grades"], predictor.bundle.card)
+    say("3. Writing the report and the pictures ...")
+    report = write_result(graded, arguments.out)
+    pictures = _pictures(arguments.out, graded, truth)
+    say(f"\nReport:   {report / 'report.html'}")
+    for picture in pictures:
+        say(f"Picture:  {picture}")
+    return 0
+
+
+def _patient(out: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the study's folder and its truth; both are kept from an earlier demo."""
+    import json
+    import tempfile
+
+    from volspine.phantom.cohort import generate
+
+    root = out / "phantom"
+    if not (root / "train.csv").is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out) as scratch:
+            # The root appears whole: an interrupted demo leaves nothing half-written behind.
+            generate(Path(scratch) / "phantom", studies=1, noise="none", seed=SEED).replace(root)
+    (record,) = (root / "truth").glob("*.json")
+    folder = root / "train_images" / record.stem
+    return folder, json.loads(record.read_text(encoding="utf-8"))
+
+
+def _show(graded: "GradedStudy", truth: Mapping[str, int], card: "Card") -> None:
+    from rich.console import Console
+
+    from volspine.report.manifest import notices
+    from volspine.report.terminal import count_agreeing, grade_table
+
+    console = Console(soft_wrap=True)
+    console.print(grade_table(graded.grades, truth), soft_wrap=False)
+    console.print(f"{count_agreeing(graded.grades, truth)} of 25 grades are the true ones.")
+    console.print(_held_out(card))
+    for line in notices(graded.grades):
+        console.print(line, style="bold")
+
+
+def _held_out(card: "Card") -> str:
+    score, prior = card.held_out.get("score"), card.held_out.get("prior")
+    if score is None or prior is None:
+        return "This bundle has no held-out score."
+    kind = "phantoms" if card.phantom_only else "studies"
+    text = (
+        f"Bundle {card.name}: weighted log loss {score:.3f} on {card.held_out.get('studies', '?')} "
+        f"held-out {kind}, beside {prior:.3f} for the prior, which has learned nothing."
+    )
+    clause = " It shows that the pipeline works, and nothing about patients."
+    return text + (clause if card.phantom_only else "")
+
+
+def _pictures(out: Path, graded: "GradedStudy", truth: Mapping[str, Any]) -> list[Path]:
+    from dataclasses import replace
+
+    from volspine.jobs import write_bytes
+    from volspine.report.manifest import notices
+    from volspine.viewer.build import point_scene, voxel_scene
+    from volspine.viewer.picture import scene_png
+    from volspine.viewer.slices import slices_png
+
+    study, grades = graded.study, _placed(graded.grades, truth["landmarks_mm"])
+    notes = (*notices(grades), "Grades are the model's; their places are the phantom's own.")
+    written = {
+        "voxels.png": scene_png(replace(voxel_scene(study, grades=grades), notes=notes)),
+        "points.png": scene_png(replace(point_scene(study, grades=grades), notes=notes)),
+        "slices.png": slices_png(study, grades=grades, notes=notes),
+    }
+    for name, png in written.items():
+        write_bytes(out / name, png)
+    return [out / name for name in written]
+
+
+def _placed(grades: "StudyGrades", places: Mapping[str, Any]) -> "StudyGrades":
+    from dataclasses import replace
+
+    import numpy as np
+
+    from volspine.anatomy import TARGETS
+
+    points = np.array([places[target.name] for target in TARGETS], dtype=np.float64)
+    return replace(grades, points_mm=points)

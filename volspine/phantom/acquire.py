@@ -34,7 +34,8 @@ def acquire(
     top = float(np.percentile(sample[sample > 0.02 * sample.max()], 95))
     signal = images
     if plan.snr > 0:
-        signal = (images * _sensitivity(plan, rng)).astype(np.complex64)
+        profile = _sensitivity(plan, rng) * _saturation(plan, rng)
+        signal = (images * profile).astype(np.complex64)
         noise = rng.standard_normal((2, *images.shape), dtype=np.float32)
         sigma = np.float32(top / plan.snr)
         signal.real += noise[0] * sigma
@@ -54,6 +55,15 @@ def _sensitivity(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float
     along = t[:, None] if plan.is_sagittal else t[None, :]
     exponent = fall * back + bend[0] * along**2 + bend[1] * back * along
     return np.exp(exponent).astype(np.float32)
+
+
+def _saturation(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A band that darkens the abdomen on most sagittal series; shape (1, W)."""
+    banded, edge, depth = rng.random() < 0.6, rng.uniform(-62.0, -45.0), rng.uniform(0.6, 0.92)
+    y = np.linspace(-0.5, 0.5, plan.acquired)[None] * plan.field_mm
+    if not (plan.is_sagittal and banded):
+        return np.ones_like(y, dtype=np.float32)
+    return (1.0 - depth / (1.0 + np.exp((y - edge) / 5.0))).astype(np.float32)
 
 
 def _zero_fill(images: NDArray[np.generic], matrix: int) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ class Narrowing:
         shrink: (S,) factor of the sac's own ellipse at the disc.
         recess: (S, 2) depth of the lateral recess.
         clearance: (S, 2, A) of fat around the exiting root; angle 0 is posterior, pi/2 caudal.
+        plug: (S, 2, A) reach of the tissue that takes the place of lost fat.
         flatness: (S, 2) axis ratio of the exiting root.
     """
 
@@ -39,6 +40,7 @@ class Narrowing:
     shrink: FloatArray
     recess: FloatArray
     clearance: FloatArray
+    plug: FloatArray
     flatness: FloatArray
 
 
@@ -99,12 +101,14 @@ def mirrored(anatomy: Anatomy) -> Anatomy:
             sway=(-amplitude, phase, period),
             lean=(-subject.lean[0], -subject.lean[1]),
             waves=subject.waves * np.array([-1.0, 1.0, 1.0, 1.0]),
+            folds=subject.folds * np.array([-1.0, 1.0, 1.0, 1.0]),
             roots=subject.roots * flip,
         ),
         narrowing=replace(
             narrowing,
             recess=narrowing.recess[:, ::-1],
             clearance=narrowing.clearance[:, ::-1],
+            plug=narrowing.plug[:, ::-1],
             flatness=narrowing.flatness[:, ::-1],
         ),
         handed=-anatomy.handed,

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CanalSection", "plateau", "roof", "sac_distance", "wall"]
+__all__ = [
+    "CanalSection",
+    "plateau",
+    "rear_profile",
+    "roof",
+    "sac_axes",
+    "sac_centre",
+    "sac_distance",
+    "smooth_max",
+    "vault",
+    "wall",
+]
 
 Array = NDArray[np.floating]
 
@@ -62,27 +73,36 @@ def plateau(x: Array, inner: float, outer: float) -> Array:
     return 1.0 - r * r * (3.0 - 2.0 * r)
 
 
+def rear_profile(c: CanalSection, u: Array) -> Array:
+    """Return how far the back of body or disc departs from its oval: hollow bodies, bulging discs."""
+    middle = np.exp(-(u * u) / 64.0)
+    bulge = 0.7 + c.bulge * np.exp(-(u * u) / 40.0)
+    return c.at_disc * bulge - 1.2 * (1.0 - c.at_disc) * middle
+
+
 def wall(c: CanalSection, u: Array) -> Array:
     """Return the depth v of the back of bodies and discs at a distance `u` from the midline."""
     q = np.minimum(np.abs(u) / c.half_width, 0.99)
-    back = c.half_depth * np.cbrt(1.0 - q * q * q)
-    middle = np.exp(-(u * u) / 64.0)
-    hollow = 1.2 * (1.0 - c.at_disc) * middle
-    return back - hollow + c.at_disc * (0.7 + c.bulge * np.exp(-(u * u) / 40.0))
+    return c.half_depth * np.cbrt(1.0 - q * q * q) + rear_profile(c, u)
+
+
+def vault(c: CanalSection, u: Array) -> Array:
+    """Return the depth v of the bony roof: laminae, and the fat pad between them at a disc."""
+    pad = (2.0 * c.at_disc - 1.8 * (1.0 - c.at_disc)) * np.exp(-(u * u) / 20.0)
+    return c.half_depth + c.canal_depth - 0.55 * (np.sqrt(u * u + 4.0) - 2.0) + pad
 
 
 def roof(c: CanalSection, u: Array) -> Array:
     """Return the depth v of the back of the canal: laminae, flavum and facets."""
     far = np.abs(u)
-    vault = c.half_depth + c.canal_depth - 0.55 * (np.sqrt(u * u + 4.0) - 2.0)
     lateral = 1.0 - plateau(far - 5.0, 1.6, 4.2)
-    vault = vault + c.at_disc * (1.5 * np.exp(-(u * u) / 8.0) - c.flavum * (1.0 - lateral))
+    arch = vault(c, u) - c.at_disc * c.flavum * (1.0 - lateral)
     depth = np.where(u >= 0, c.recess[0], c.recess[1])
     depth = OPEN_RECESS_MM + (depth - OPEN_RECESS_MM) * c.at_disc
     shoulder = np.maximum(c.recess_place - 1.2 - far, 0.0)
     outside = np.maximum(far - c.recess_place, 0.0)
     facet = wall(c, c.recess_place) + depth + 2.6 * shoulder + 0.1 * outside
-    return np.minimum(vault, facet)
+    return np.minimum(arch, facet)
 
 
 def sac_axes(c: CanalSection) -> tuple[Array, Array]:

@@ -129,4 +129,3 @@ def _weighted_loss(truth: FloatArray, belief: FloatArray) -> float:
     report = np.maximum(report / report.sum(axis=-1, keepdims=True), 1e-15)
     mass = truth * weights
     return float(-(mass * np.log(report)).sum() / mass.sum())
-

@@ -171,7 +171,11 @@ def _full(made: Acquired, plan: SeriesPlan) -> Dataset:
         EchoTime=_decimal(round(sequence.echo_ms, 1)),
         MagneticFieldStrength=_decimal(sequence.field_t),
         PositionReferenceIndicator="",
-        **({} if sequence.inversion_ms is None else {"InversionTime": _decimal(sequence.inversion_ms)}),
+        **(
+            {}
+            if sequence.inversion_ms is None
+            else {"InversionTime": _decimal(sequence.inversion_ms)}
+        ),
     )
 
 

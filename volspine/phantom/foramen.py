@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy
 from volspine.phantom.narrowing import ANGLES
 from volspine.phantom.painting import Canvas
-from volspine.phantom.section import PEDICLE_BOTTOM_MM, ROOT_RADIUS_MM, Section
+from volspine.phantom.section import ROOT_RADIUS_MM, Section
 from volspine.phantom.tissues import Tissue
 
 __all__ = ["paint_foramina", "root_offset"]
 
 Array = NDArray[np.floating]
 
-INNER_MM, OUTER_MM = 12.0, 23.5
-"""Where the tunnel begins and ends, from the midline."""
+TUNNEL_MM = 17.5
+"""Middle of the tunnel, from the midline."""
 
 
 def root_offset(c: Section, u: Array) -> tuple[Array, Array]:
@@ -38,33 +38,29 @@ def paint_foramina(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> No
     angle = np.arctan2(under, behind)
     left = u >= 0
     shapes = anatomy.narrowing
-    clearance = np.where(left, _around(shapes.clearance[:, 0], c, angle),
-                         _around(shapes.clearance[:, 1], c, angle))  # fmt: skip
+    clearance = _sides(left, shapes.clearance, c, angle)
+    plug = _sides(left, shapes.plug, c, angle)
     flat = np.where(left, shapes.flatness[c.segment, 0], shapes.flatness[c.segment, 1])
-    root = root_radius(angle, flat)
-    tunnel = np.maximum(np.abs(far - 0.5 * (INNER_MM + OUTER_MM)) - 0.5 * (OUTER_MM - INNER_MM),
-                        0.0)  # fmt: skip
-    window = _window(c, far)
-    canvas.paint(window, Tissue.CAPSULE)
-    hole = radius - root - clearance
-    ends = np.maximum(INNER_MM - far, far - OUTER_MM)
-    canvas.paint(np.maximum(hole, ends), Tissue.EPIDURAL_FAT)
-    del tunnel
-    nerve = np.maximum(radius - root, np.maximum(8.0 - far, far - 34.0))
+    root = root_radius(angle, flat.astype(np.float32))
+    # Tissue that crowds the root is thickest in the middle of the tunnel.
+    along = np.minimum(np.abs(far - TUNNEL_MM) / 8.0, 1.0)
+    crowd = radius - root - plug * (1.0 - along**4) + 99.0 * (plug <= clearance)
+    canvas.paint(np.maximum(crowd, far - TUNNEL_MM - 7.0), Tissue.ANNULUS)
+    ends = np.maximum(11.0 - far, far - TUNNEL_MM - 7.0)
+    canvas.paint(np.maximum(radius - root - clearance, ends), Tissue.EPIDURAL_FAT)
+    nerve = np.maximum(radius - root, np.maximum(9.0 - far, far - 34.0))
     canvas.paint(nerve, Tissue.ROOT)
+
+
+def _sides(left: NDArray[np.bool_], table: NDArray[np.float64], c: Section, angle: Array) -> Array:
+    """Interpolate a table of directions, (S, 2, A), each point on its own side."""
+    return np.where(left, _around(table[:, 0], c, angle), _around(table[:, 1], c, angle))
 
 
 def root_radius(angle: Array, flatness: Array) -> Array:
     """Return the root's radius in a direction; pressed from front and back."""
     a, b = ROOT_RADIUS_MM * np.sqrt(flatness), ROOT_RADIUS_MM / np.sqrt(flatness)
     return a * b / np.sqrt((b * np.cos(angle)) ** 2 + (a * np.sin(angle)) ** 2)
-
-
-def _window(c: Section, far: Array) -> Array:
-    """Signed distance to the window between two pedicles that disc and ligament fill."""
-    tall = np.maximum(PEDICLE_BOTTOM_MM - c.below, 0.42 * c.height - c.above)
-    deep = np.maximum(c.root_v - 6.0 - c.v, c.v - c.root_v - 7.5)
-    return np.maximum(np.maximum(tall, deep), np.maximum(INNER_MM - far, far - OUTER_MM))
 
 
 def _around(table: NDArray[np.float64], c: Section, angle: Array) -> Array:

@@ -141,7 +141,9 @@ def _single(values: FloatArray, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return values.astype(np.float32).reshape(shape)
 
 
-def build_frame(heights_mm: FloatArray, discs_mm: FloatArray, bends: FloatArray, pitch: float) -> Frame:
+def build_frame(
+    heights_mm: FloatArray, discs_mm: FloatArray, bends: FloatArray, pitch: float
+) -> Frame:
     """Chain vertebrae and discs into a frame with its origin at the middle of L3.
 
     Args:

@@ -72,9 +72,7 @@ def drop_labels(labels: IntArray, covered: tuple[bool, ...], rng: np.random.Gene
         rng: Stream for labels left empty for no visible reason.
     """
     rates = np.array([MISSING_RATE[t.condition] for t in TARGETS])
-    unseen = np.array([
-        t.finding is Finding.RECESS and not covered[LEVELS.index(t.level)] for t in TARGETS
-    ])
+    unseen = np.array(
+        [t.finding is Finding.RECESS and not covered[LEVELS.index(t.level)] for t in TARGETS]
+    )
     return np.where(unseen | (rng.random(len(TARGETS)) < rates), MISSING, labels)
-
-

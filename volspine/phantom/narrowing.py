@@ -60,6 +60,7 @@ def narrow(subject: Subject, wanted: Wanted, rng: np.random.Generator) -> Narrow
         shrink=np.full(segments, 0.97),
         recess=np.full((segments, 2), 8.0),
         clearance=np.full((segments, 2, ANGLES), 2.0),
+        plug=np.zeros((segments, 2, ANGLES)),
         flatness=np.ones((segments, 2)),
     )
     split = rng.dirichlet([1.5, 1.5, 1.5], size=segments)
@@ -79,6 +80,7 @@ def narrow(subject: Subject, wanted: Wanted, rng: np.random.Generator) -> Narrow
 
 def disc_section(subject: Subject, shapes: Narrowing, segment: int) -> CanalSection:
     """Return the canal's cross-section through the middle of a disc, as scalars."""
+
     def mean(values: FloatArray) -> FloatArray:
         return np.asarray((values[segment] + values[segment + 1]) / 2)
 
@@ -110,8 +112,8 @@ def _close_canal(
 ) -> None:
     """Bisect one number that drives bulge, flavum and sac until the area is right."""
     goal = ratio * float(disc_section(subject, shapes, segment).sac_area)
-    low, high = -0.35, 1.6
-    for _ in range(13):
+    low, high = -0.5, 2.6
+    for _ in range(14):
         middle = (low + high) / 2
         _press_canal(shapes, segment, middle, split)
         if sac_area(disc_section(subject, shapes, segment)) > goal:
@@ -122,9 +124,16 @@ def _close_canal(
 
 def _press_canal(shapes: Narrowing, segment: int, press: float, split: FloatArray) -> None:
     forward = max(press, 0.0)
-    shapes.bulge[segment] = 0.4 + 7.0 * forward * split[0]
-    shapes.flavum[segment] = 0.4 + 7.0 * forward * split[1]
-    shapes.shrink[segment] = max(0.97 - press * (0.3 + 0.35 * split[2]), 0.25)
+    shapes.bulge[segment] = 0.4 + 5.0 * forward * split[0]
+    shapes.flavum[segment] = 0.4 + 8.0 * forward * split[1]
+    shapes.shrink[segment] = max(0.97 - press * (0.14 + 0.3 * split[2]), 0.25)
+
+
+def _decide(clearance: FloatArray) -> FloatArray:
+    """Part clearances at the least that counts as fat, so that no direction is a matter of taste."""
+    less = 0.85 * FAT_MM - 3.0 * (FAT_MM - clearance)
+    more = 1.15 * FAT_MM + 1.25 * (clearance - FAT_MM)
+    return np.asarray(np.maximum(np.where(clearance < FAT_MM, less, more), 0.0))
 
 
 def _lobe(angle: FloatArray, centre: float, width: float) -> FloatArray:
@@ -150,12 +159,16 @@ def _close_foramen(
     weight = 0.15 + look[4:8] / look[4:8].sum() * 2.0
     centres = (0.0, 0.5 * np.pi, 0.8 * np.pi, 1.5 * np.pi)  # facet, endplate, disc, pedicle
     press = 0.3 + sum(w * _lobe(angle, c, 0.75) for w, c in zip(weight, centres, strict=True))
-    full = shapes.clearance[place]
+    full = shapes.clearance[place].copy()
     yields = ((full - FAT_MM) / press)[:: ANGLES // RAYS]
     kept = int(np.clip(round(share * RAYS), 0, RAYS))
     order = np.concatenate([[0.0], np.sort(yields), [yields.max() + 1.0]])
     at = RAYS - kept
     force = (order[at] + order[at + 1]) / 2 if at else 0.0
-    shapes.clearance[place] = np.maximum(full - force * press, 0.0)
+    left = _decide(full - force * press)
+    shapes.clearance[place] = left
+    lost = np.clip((full - left) / (0.55 * full), 0.0, 1.0)
+    # What has lost its fat is filled to a little beyond where the fat would have ended.
+    shapes.plug[place] = left + (full + 0.9 - left) * lost**2
     collapse = np.clip(1.0 - share / 0.12, 0.0, 1.0)
     shapes.flatness[place] = 1.0 - 0.15 * look[2] - (0.35 * collapse if share < 0.12 else 0.0)

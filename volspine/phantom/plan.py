@@ -10,7 +10,7 @@ Legend:
     patient frame  LPS millimetres of the scanner
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,13 @@ from volspine.phantom.tissues import Sequence
 from volspine.types import FloatArray
 
 __all__ = ["Plan", "Pose", "SeriesPlan", "draw_plan"]
+
+
+_SAGITTAL_MATRICES = (
+    {512: 0.44, 384: 0.17, 320: 0.15, 640: 0.04, 256: 0.05, 448: 0.04},
+    {512: 0.26, 320: 0.21, 448: 0.13, 384: 0.11, 640: 0.06, 256: 0.05},
+)
+_AXIAL_MATRIX = {320: 0.30, 512: 0.25, 640: 0.08, 384: 0.20, 256: 0.08}
 
 
 @dataclass(frozen=True)
@@ -115,10 +122,7 @@ def draw_plan(spec: Spec, anatomy: Anatomy) -> Plan:
     first = _first_level(rng, spec)
     sagittal = _sagittal_pair(spec, anatomy, rng, field_t)
     axial = _axial_series(spec, anatomy, rng, (field_t, first))
-    series = [
-        SeriesPlan(series_id=str(names[n]), **settings)
-        for n, settings in enumerate([*sagittal, *axial])
-    ]
+    series = [replace(s, series_id=str(names[n])) for n, s in enumerate([*sagittal, *axial])]
     return Plan(tuple(series), pose, tuple(level >= first for level in range(5)))
 
 
@@ -154,7 +158,7 @@ def _choose(rng: np.random.Generator, table: dict[int, float]) -> int:
 
 def _sagittal_pair(
     spec: Spec, anatomy: Anatomy, rng: np.random.Generator, field_t: float
-) -> list[dict[str, object]]:
+) -> list[SeriesPlan]:
     """T1 and T2 share their slices, as they are mostly planned once."""
     small = spec.size is Size.SMALL
     count = 9 if small else int(np.clip(round(rng.normal(16.5, 2.2)), 12, 21))
@@ -170,37 +174,42 @@ def _sagittal_pair(
     centres[:, 1] = anatomy.frame.centres_mm[5:11, 0].mean() + rng.normal(4, 8)
     centres[:, 2] = np.clip(rng.normal(0, 12), -25, 25) - 8
     acquired = 96 if small else int(rng.choice([256, 272, 288, 320]))
-    matrices = (
-        {512: 0.44, 384: 0.17, 320: 0.15, 640: 0.04, 256: 0.05, 448: 0.04},
-        {512: 0.26, 320: 0.21, 448: 0.13, 384: 0.11, 640: 0.06, 256: 0.05},
-    )
     timing = (
         Sequence("T1", rng.uniform(450, 680), rng.uniform(8, 14), None, field_t),
-        Sequence("T2", rng.uniform(2600, 4200), rng.uniform(88, 118), None, field_t),
+        _fluid_sensitive(spec, rng, field_t),
     )
     return [
-        {
-            "protocol": protocol,
-            "sequence": sequence,
-            "centres_mm": centres,
-            "tilts": np.zeros(count),
-            "stacks": (0,) * count,
-            "thickness_mm": spacing * 0.9,
-            "spacing_mm": spacing,
-            "field_mm": field,
-            "acquired": acquired,
-            "matrix": 96 if small else _choose(rng, table),
-            "snr": _snr(rng, spec, field_t),
-        }
+        SeriesPlan(
+            series_id="",
+            protocol=protocol,
+            sequence=sequence,
+            centres_mm=centres,
+            tilts=np.zeros(count),
+            stacks=(0,) * count,
+            thickness_mm=spacing * 0.9,
+            spacing_mm=spacing,
+            field_mm=field,
+            acquired=acquired,
+            matrix=96 if small else _choose(rng, table),
+            snr=_snr(rng, spec, field_t),
+        )
         for protocol, sequence, table in zip(
-            (Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2), timing, matrices, strict=True
+            (Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2), timing, _SAGITTAL_MATRICES, strict=True
         )
     ]
 
 
+def _fluid_sensitive(spec: Spec, rng: np.random.Generator, field_t: float) -> Sequence:
+    """Return a T2, or in half of the `shift` cohort a STIR."""
+    times = rng.uniform(2600, 4200), rng.uniform(88, 118)
+    if spec.cohort is Cohort.SHIFT and rng.random() < 0.5:
+        return Sequence("STIR", times[0], 0.5 * times[1], 215.0 if field_t > 2 else 160.0, field_t)
+    return Sequence("T2", *times, None, field_t)
+
+
 def _axial_series(
     spec: Spec, anatomy: Anatomy, rng: np.random.Generator, where: tuple[float, int]
-) -> list[dict[str, object]]:
+) -> list[SeriesPlan]:
     """One axial series: a stack a disc, or one block."""
     field_t, first = where
     small = spec.size is Size.SMALL
@@ -217,23 +226,20 @@ def _axial_series(
     centres[:, 0] += rng.normal(0, 2.0)
     centres[:, 1] += 8.0 + rng.normal(0, 4.0)
     return [
-        {
-            "protocol": Protocol.AXIAL_T2,
-            "sequence": Sequence(
-                "T2", rng.uniform(3000, 5500), rng.uniform(92, 118), None, field_t
-            ),
-            "centres_mm": centres,
-            "tilts": np.concatenate([t for _, t in stacks]),
-            "stacks": tuple(n for n, (c, _) in enumerate(stacks) for _ in range(len(c))),
-            "thickness_mm": thickness,
-            "spacing_mm": spacing,
-            "field_mm": float(np.clip(rng.normal(180, 14), 150, 215)),
-            "acquired": 96 if small else int(rng.choice([224, 256, 288])),
-            "matrix": 96
-            if small
-            else _choose(rng, {320: 0.3, 512: 0.25, 640: 0.08, 384: 0.2, 256: 0.08}),
-            "snr": _snr(rng, spec, field_t),
-        }
+        SeriesPlan(
+            series_id="",
+            protocol=Protocol.AXIAL_T2,
+            sequence=Sequence("T2", rng.uniform(3000, 5500), rng.uniform(92, 118), None, field_t),
+            centres_mm=centres,
+            tilts=np.concatenate([t for _, t in stacks]),
+            stacks=tuple(n for n, (c, _) in enumerate(stacks) for _ in range(len(c))),
+            thickness_mm=thickness,
+            spacing_mm=spacing,
+            field_mm=float(np.clip(rng.normal(180, 14), 150, 215)),
+            acquired=96 if small else int(rng.choice([224, 256, 288])),
+            matrix=96 if small else _choose(rng, _AXIAL_MATRIX),
+            snr=_snr(rng, spec, field_t),
+        )
     ]
 
 

@@ -29,7 +29,7 @@ MakeCanvas = Callable[[NDArray[Any]], Canvas]
 SUB_SLICES = 3
 """Sub-slices averaged across a slice; with three the error is far below the noise."""
 
-FRONT_MM, REAR_MM, SIDE_MM = -26.0, 62.0, 46.0
+FRONT_MM, REAR_MM, SIDE_MM = -26.0, 62.0, 50.0
 """Box around the spine, in depth v and to both sides, outside which only the trunk is painted."""
 
 
@@ -118,7 +118,9 @@ class _SagittalPlane:
             u = np.float32(x + offset) - self.zones[0][1].midline
             paint_spine(layer, self.zones, u, (self.anatomy, make))
             total += layer
-        image[:, self.rows, self.columns] = (total / len(offsets)).astype(image.dtype)
+        image[:, self.rows, self.columns] = _finish(
+            total, self.zones[0][1], np.float32(x) - self.zones[0][1].midline, self.anatomy, offsets
+        )
 
 
 def _paint_axial(
@@ -151,7 +153,7 @@ def _paint_axial(
         u = x[:, columns] - zones[0][1].midline
         paint_spine(layer, zones, u, (anatomy, make))
         total += layer
-    image[:, rows, columns] = (total / len(offsets)).astype(image.dtype)
+    image[:, rows, columns] = _finish(total, zones[0][1], u, anatomy, offsets)
 
 
 def _span(wanted: NDArray[np.bool_]) -> slice:
@@ -216,7 +218,13 @@ def _on_zone(
         values[:, where] = part
 
 
-def grain(anatomy: Anatomy, section: Section, u: Array) -> Array:
-    """Return a factor near 1 that gives tissues a texture."""
-    waves = anatomy.subject.waves
-    return np.asarray(1.0 + 0.03 * texture(waves, u, section.arc, section.v), dtype=np.float32)
+def _finish(
+    total: NDArray[Any], c: Section, u: Array, anatomy: Anatomy, offsets: NDArray[np.float64]
+) -> NDArray[Any]:
+    """Return the mean over sub-slices, with the grain of the marrow; labels have neither."""
+    if total.dtype.kind != "f":
+        return total
+    inside = 1.0 - (u / c.half_width) ** 2 - (c.v / c.half_depth) ** 2
+    weight = np.clip(2.0 * inside, 0.0, 1.0) * np.float32(0.03)
+    grain = 1.0 + weight * texture(anatomy.subject.waves, u, c.arc, c.v)
+    return np.asarray(total * (grain / np.float32(len(offsets))), dtype=np.float32)

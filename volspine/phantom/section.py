@@ -45,6 +45,7 @@ class Section:
         canal_depth: Of the bony canal.
         canal_half_width: Between the pedicles.
         pedicle: Width of a pedicle.
+        spinous: Reach of the spinous process behind the lamina.
         height: Of the nearer vertebra.
         sac_area: Uncompressed.
         hydration: Of the disc's nucleus.
@@ -76,6 +77,7 @@ class Section:
     canal_depth: Array
     canal_half_width: Array
     pedicle: Array
+    spinous: Array
     height: Array
     sac_area: Array
     hydration: Array
@@ -146,6 +148,7 @@ def build_section(anatomy: Anatomy, placed: Placed) -> Section:
         canal_depth=blend(subject.canal_depths),
         canal_half_width=blend(subject.canal_widths) / 2,
         pedicle=blend(subject.pedicles),
+        spinous=blend(subject.spines),
         height=nearer.astype(np.float32),
         sac_area=blend(subject.sac_areas),
         hydration=pick(subject.hydration),

@@ -7,7 +7,16 @@ of the midline. Nothing here decides a grade; the shapes that do are in `canal` 
 import numpy as np
 from numpy.typing import NDArray
 
-from volspine.phantom.canal import roof, sac_axes, sac_centre, sac_distance, smooth_max, wall
+from volspine.phantom.canal import (
+    rear_profile,
+    roof,
+    sac_axes,
+    sac_centre,
+    sac_distance,
+    smooth_max,
+    vault,
+    wall,
+)
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import PEDICLE_BOTTOM_MM, Section
 from volspine.phantom.subject import Subject
@@ -19,36 +28,58 @@ Array = NDArray[np.floating]
 
 
 def paint_column(canvas: Canvas, c: Section, u: Array) -> None:
-    """Paint vertebral bodies and discs."""
+    """Paint vertebral bodies and discs, and the wings of the sacrum."""
+    _paint_wings(canvas, c, u)
     outline = _outline(c, u)
-    endplates = np.minimum(c.under, c.over)
-    canvas.paint(smooth_max(outline - 0.8 * c.at_disc, -endplates - 0.5, 1.0), Tissue.ANNULUS)
-    radius = np.sqrt((u / (0.66 * c.half_width)) ** 2 + ((c.v + 1.0) / (0.62 * c.half_depth)) ** 2)
-    core = np.maximum((radius - 1.0) * 8.0, np.abs(c.w) - 0.36 * c.disc_height)
-    canvas.paint(core + 1.0, Tissue.NUCLEUS, c.hydration)
-    body = smooth_max(outline, endplates, 2.0)
+    across = (u / c.half_width) ** 2 + (c.v / c.half_depth) ** 2
+    endplates = np.minimum(c.under, c.over) + 1.1 * np.clip(1.0 - across, 0.0, 1.0)
+    rim = 0.9 * c.at_disc * np.clip(-0.25 * c.v, 0.0, 1.0)
+    canvas.paint(smooth_max(outline - rim, -endplates - 0.5, 1.0), Tissue.ANNULUS)
+    _paint_nucleus(canvas, c, u)
+    body = smooth_max(outline, endplates, 2.5)
     canvas.paint(body, Tissue.CORTEX)
-    canvas.paint(body + 0.9, Tissue.MARROW)
+    canvas.paint(body + 0.8, Tissue.MARROW)
     middle = np.minimum(c.below, c.above)
-    vein = np.maximum(np.abs(u) - 3.0, np.maximum(np.abs(middle) - 1.4, c.half_depth - 8.0 - c.v))
-    canvas.paint(np.maximum(vein, body), Tissue.VEIN, 0.6)
+    into = c.half_depth - c.v
+    vein = (u / 4.0) ** 2 + (middle / 1.6) ** 2 + (into / 9.0) ** 2
+    canvas.paint(np.maximum((vein - 1.0) * 1.5, body + 0.3), Tissue.VEIN, 0.5)
+
+
+def _paint_nucleus(canvas: Canvas, c: Section, u: Array) -> None:
+    """Paint the nucleus, which fades into the annulus and has a dark cleft when it ages."""
+    radius = np.sqrt((u / (0.74 * c.half_width)) ** 2 + ((c.v + 1.0) / (0.70 * c.half_depth)) ** 2)
+    tall = np.abs(c.w) / (0.46 * c.disc_height)
+    core = np.clip(2.6 * (1.0 - np.sqrt(radius * radius + tall * tall)), 0.0, 1.0)
+    cleft = 1.0 - 0.35 * np.exp(-((c.w / 1.3) ** 2))
+    canvas.paint(np.full_like(core, -99.0), Tissue.NUCLEUS, core * cleft * c.hydration)
+
+
+def _paint_wings(canvas: Canvas, c: Section, u: Array) -> None:
+    """Paint the lateral masses of the sacrum, which taper from S1 downwards."""
+    sacral = (c.segment >= 9) * (c.segment + c.below / np.maximum(c.below + c.above, 1.0) - 9.0)
+    half_width = 56.0 - 9.0 * np.maximum(sacral - 1.0, 0.0)
+    tall = np.where(c.segment == 9, c.over + 0.10 * np.abs(u), np.where(c.segment > 9, -9.0, 99.0))
+    slope = np.abs(c.v - c.half_depth * 0.5 - 0.16 * np.abs(u)) - 13.0
+    wing = smooth_max(smooth_max(np.abs(u) - half_width, slope, 6.0), tall, 4.0)
+    canvas.paint(wing, Tissue.CORTEX)
+    canvas.paint(wing + 1.0, Tissue.MARROW)
 
 
 def _outline(c: Section, u: Array) -> Array:
     """Signed distance to the side of bodies and discs, across the spine."""
-    p, q = np.abs(u) / c.half_width, np.abs(c.v) / c.half_depth
-    level = np.sqrt(np.sqrt((p * p * p + q * q * q) ** 2 + 1e-6))
-    radius = np.sqrt(level) * np.sqrt(np.sqrt(np.sqrt(level)))  # about the cubic norm, cheaply
-    size = np.sqrt(u * u + c.v * c.v) + 1e-3
-    return np.maximum(size * (1.0 - 1.0 / np.maximum(radius, 0.05)), c.v - wall(c.canal(), u))
+    v = np.where(c.v > 0, np.maximum(c.v - rear_profile(c.canal(), u), 0.0), c.v)
+    p, q = np.abs(u) / c.half_width, np.abs(v) / c.half_depth
+    radius = np.cbrt(p * p * p + q * q * q)
+    size = np.sqrt(u * u + v * v) + 1e-3
+    return size * (1.0 - 1.0 / np.maximum(radius, 0.05))
 
 
 def paint_arch(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint pedicles, laminae, articular and spinous processes, and the ligaments between."""
     far = np.abs(u)
     back = c.half_depth + c.canal_depth
-    between = np.maximum(far - 3.0, np.maximum(back + 1.5 - c.v, c.v - back - 24.0))
-    canvas.paint(between, Tissue.LIGAMENT, 0.55)
+    between = np.maximum(far - 2.5, np.maximum(back + 1.5 - c.v, c.v - back - 0.8 * c.spinous))
+    canvas.paint(between, Tissue.LIGAMENT, 0.5)
     for below in (c.below, -c.above):
         _paint_vertebral_arch(canvas, c, u, below)
     _paint_facets(canvas, c, u)
@@ -56,7 +87,7 @@ def paint_arch(canvas: Canvas, c: Section, u: Array) -> None:
 
 def _bone(canvas: Canvas, distance: Array) -> None:
     canvas.paint(distance, Tissue.CORTEX)
-    canvas.paint(distance + 1.0, Tissue.MARROW, 0.9)
+    canvas.paint(distance + 0.8, Tissue.MARROW, 0.9)
 
 
 def _paint_vertebral_arch(canvas: Canvas, c: Section, u: Array, below: Array) -> None:
@@ -69,8 +100,7 @@ def _paint_vertebral_arch(canvas: Canvas, c: Section, u: Array, below: Array) ->
                        0.5 * (bottom - top))  # fmt: skip
     length = np.maximum(c.half_depth * 0.55 - c.v, c.v - c.half_depth - 13.0)
     _bone(canvas, smooth_max(pedicle, length, 2.0))
-    vault = c.half_depth + c.canal_depth - 0.55 * (np.sqrt(u * u + 4.0) - 2.0)
-    lamina_v = c.v - vault - 0.22 * (below - 4.0)
+    lamina_v = c.v - vault(c.canal(), u) - 0.22 * (below - 4.0)
     plate = np.maximum(np.abs(lamina_v - 3.2) - 3.2, np.abs(below - 6.0) - 9.5)
     _bone(canvas, smooth_max(plate, far - 15.0, 2.0))
     pillar = np.maximum(np.abs(far - 16.0) - 4.5, np.abs(below - 0.5) - 9.0)
@@ -83,7 +113,7 @@ def _spinous(c: Section, far: Array, below: Array) -> Array:
     reach = c.v - c.half_depth - c.canal_depth - 3.0
     centre = 8.0 + 0.18 * reach
     tall = np.abs(below - centre) - (7.0 + 0.10 * reach)
-    long = np.maximum(1.0 - reach, reach - 27.0)
+    long = np.maximum(1.0 - reach, reach - c.spinous)
     return smooth_max(smooth_max(tall, long, 4.0), far - 2.6 - 0.05 * reach, 1.5)
 
 
@@ -102,7 +132,7 @@ def _paint_facets(canvas: Canvas, c: Section, u: Array) -> None:
     y = c.v - c.half_depth - 13.0 + forward
     along = x * np.sin(angle) + y * np.cos(angle)
     across = x * np.cos(angle) - y * np.sin(angle)
-    tall = np.abs(c.w - 1.0) - 10.0
+    tall = np.abs(c.w - 1.0) - 10.0 + 99.0 * (c.segment > 9)
     superior = _ellipse(along - 0.5, across - 4.3, 8.0 + 0.3 * forward, 4.6 + 0.4 * forward)
     inferior = _ellipse(along - 1.0, across + 4.6, 7.5 + 0.2 * forward, 4.6 + 0.2 * forward)
     _bone(canvas, smooth_max(superior, tall, 4.0))
@@ -119,9 +149,9 @@ def paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
     low = np.maximum(front - c.v, far - c.canal_half_width)
     thick = 3.2 + 0.8 * c.flavum
     near = np.maximum(np.abs(c.w + 1.0) - 11.0, far - c.recess_place - 2.5)
-    flavum = np.maximum(np.maximum(low, near), np.maximum(c.v - back - thick, back - c.v))
+    flavum = np.maximum(np.maximum(low, near), 0.5 * np.maximum(c.v - back - thick, back - c.v))
     canvas.paint(flavum, Tissue.LIGAMENT)
-    inside = np.maximum(low, c.v - back)
+    inside = np.maximum(low, 0.5 * (c.v - back))  # the roof is steep: less than a distance in v
     canvas.paint(inside, Tissue.EPIDURAL_FAT)
     canvas.paint(np.maximum(inside, np.abs(c.v - front - 0.3) - 0.4), Tissue.CORTEX, 0.7)
     sac = sac_distance(canal, u, c.v)
@@ -136,7 +166,8 @@ def _paint_traversing(canvas: Canvas, c: Section, u: Array, front: Array) -> Non
     depth = 8.0 + (depth - 8.0) * c.at_disc
     tall = np.minimum(1.7, 0.42 * depth)
     drift = np.clip(c.w, -8.0, 12.0) * 0.12
-    root = _ellipse(np.abs(u) - c.recess_place - drift, c.v - front - 0.6 - tall,
+    middle = np.minimum(0.5 * depth, tall + 0.7)
+    root = _ellipse(np.abs(u) - c.recess_place - drift, c.v - front - middle,
                     2.9 - 0.5 * tall, tall)  # fmt: skip
     canvas.paint(np.maximum(root, np.abs(c.w - 3.0) - 9.0), Tissue.ROOT)
 

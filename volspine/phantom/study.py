@@ -78,7 +78,9 @@ def render_study(spec: Spec) -> Study:
     series = [
         _series(p, x, made.plan, spec) for p, x in zip(made.plan.series, made.pixels, strict=True)
     ]
-    return Study(spec.study_id, sorted(series, key=lambda s: (list(Protocol).index(s.protocol), s.uid)))
+    return Study(
+        spec.study_id, sorted(series, key=lambda s: (list(Protocol).index(s.protocol), s.uid))
+    )
 
 
 def _series(plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, spec: Spec) -> Series:
@@ -90,9 +92,7 @@ def _series(plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, spec: Spe
     return Series(uid, plan.series_id, plan.protocol, "synthetic: known", stacks)
 
 
-def _stack(
-    plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, members: list[int]
-) -> Stack:
+def _stack(plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, members: list[int]) -> Stack:
     """Order a stack's slices towards the left or the head and give it its affine."""
     axis = 0 if plan.is_sagittal else 2
     members = sorted(members, key=lambda n: plan.centres_mm[n, axis])
@@ -106,5 +106,3 @@ def _stack(
     affine[:3, 3] = origins[0]
     voxels = np.ascontiguousarray(pixels[members].transpose(2, 1, 0), dtype=np.float32)
     return Stack.from_array(voxels, affine, origins)
-
-

@@ -28,6 +28,7 @@ _CANAL_DEPTH = (15, 15, 15.5, 16, 17, 18, 17.6, 17.2, 17.8, 17.5, 14, 9, 6, 4, 2
 _CANAL_WIDTH = (18, 18, 18.5, 19.5, 21.5, 23, 23.5, 24.3, 25.4, 27.5, 30, 24, 16, 10, 6)
 _PEDICLE = (6, 6.5, 7, 7.5, 7.5, 8.4, 8.5, 10, 12.5, 16, 14, 10, 8, 6, 5)
 _SAC = (150, 155, 160, 170, 190, 192, 188, 180, 172, 165, 95, 30, 6, 3, 2)
+_SPINE = (20, 20, 20, 21, 23, 26, 28, 28, 26, 20, 10, 7, 5, 3, 2)
 _FACET = (15, 15, 15, 18, 22, 25, 30, 37, 45, 50, 40, 40, 40, 40)
 
 WAVES = 10
@@ -51,6 +52,7 @@ class Subject:
         canal_depths: (K,) of the bony canal.
         canal_widths: (K,) between the pedicles.
         pedicles: (K,) widths.
+        spines: (K,) reach of the spinous processes behind the laminae.
         sac_areas: (K,) mm2, of the dural sac at the middle of each vertebra.
         facet_angles: (K - 1, 2) to the sagittal plane.
         hydration: (K - 1,) of the nuclei, 0 to 1.
@@ -61,7 +63,8 @@ class Subject:
         dorsal_fat: Thickness of the fat under the skin of the back.
         conus: Segment coordinate of the tip of the cord (arc in vertebrae from T8).
         jitter: (tissues, 2) factors of T1 and T2.
-        waves: (WAVES, 4) wave vector (u, s, v) in rad/mm and phase of the textures.
+        waves: (WAVES, 4) wave vector (u, s, v) in rad/mm and phase of the tissues' grain.
+        folds: (WAVES, 4) the same, longer, of bowel and muscle bundles.
         roots: (2, R, 2) places of the cauda equina's roots in the unit disc, at L1 and at S1.
     """
 
@@ -77,6 +80,7 @@ class Subject:
     canal_depths: FloatArray
     canal_widths: FloatArray
     pedicles: FloatArray
+    spines: FloatArray
     sac_areas: FloatArray
     facet_angles: FloatArray
     hydration: FloatArray
@@ -88,15 +92,17 @@ class Subject:
     conus: float
     jitter: FloatArray
     waves: FloatArray
+    folds: FloatArray
     roots: FloatArray
 
 
-def draw_subject(rng: np.random.Generator, load: float) -> Subject:
+def draw_subject(rng: np.random.Generator, load: float, contrast: float = 1.0) -> Subject:
     """Draw one person.
 
     Args:
         rng: Stream of the subject stage.
         load: Mean latent severity; worn spines are older and their discs drier.
+        contrast: Factor of the spread of relaxation times between people.
     """
     k = len(VERTEBRAE)
     age = float(np.clip(57 + 15 * (0.35 * load + 0.94 * rng.standard_normal()), 20, 92))
@@ -118,19 +124,23 @@ def draw_subject(rng: np.random.Generator, load: float) -> Subject:
         canal_depths=np.array(_CANAL_DEPTH) * canal,
         canal_widths=np.array(_CANAL_WIDTH) * np.sqrt(size * canal),
         pedicles=np.array(_PEDICLE) * size,
+        spines=np.array(_SPINE) * size * _vary(rng, 0.08, k),
         sac_areas=np.array(_SAC) * canal**1.5 * (1.0 - 0.12 * wear),
         facet_angles=np.deg2rad(
-            np.array(_FACET)[:, None] + rng.normal(0, 4.0, (k - 1, 1)) + rng.normal(0, 3.0, (k - 1, 2))
+            np.array(_FACET)[:, None]
+            + rng.normal(0, 4.0, (k - 1, 1))
+            + rng.normal(0, 3.0, (k - 1, 2))
         ),
-        hydration=hydration,
+        hydration=np.where(np.arange(k - 1) > 9, 0.15, hydration),
         sway=_sway(rng),
         lean=(float(rng.normal(0, 0.02)), float(rng.normal(0, 0.02))),
         marrow_fat=float(np.clip(0.25 + 0.28 * wear + rng.normal(0, 0.06), 0.15, 0.7)),
         muscle_fat=float(np.clip(0.05 + 0.3 * wear + rng.normal(0, 0.08), 0.03, 0.6)),
         dorsal_fat=float(np.clip(rng.lognormal(np.log(16), 0.5), 4, 55)),
         conus=float(np.clip(rng.normal(5.3, 0.5), 4.0, 6.8)),
-        jitter=np.exp(rng.normal(0, 1, (len(Tissue), 2)) * np.array([0.05, 0.07])),
-        waves=_waves(rng),
+        jitter=np.exp(rng.normal(0, 1, (len(Tissue), 2)) * np.array([0.05, 0.07]) * contrast),
+        waves=_waves(rng, 3.0, 14.0),
+        folds=_waves(rng, 22.0, 70.0),
         roots=_roots(rng),
     )
 
@@ -155,10 +165,10 @@ def _sway(rng: np.random.Generator) -> tuple[float, float, float]:
     return float(np.tan(cobb / 2) * period / (2 * np.pi)), float(rng.uniform(0, 2 * np.pi)), period
 
 
-def _waves(rng: np.random.Generator) -> FloatArray:
+def _waves(rng: np.random.Generator, shortest: float, longest: float) -> FloatArray:
     direction = rng.standard_normal((WAVES, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    wavelength = np.exp(rng.uniform(np.log(3.0), np.log(14.0), (WAVES, 1)))
+    wavelength = np.exp(rng.uniform(np.log(shortest), np.log(longest), (WAVES, 1)))
     phase = rng.uniform(0, 2 * np.pi, (WAVES, 1))
     return np.concatenate([2 * np.pi * direction / wavelength, phase], axis=1)
 

@@ -62,9 +62,9 @@ def grade_measures(measures: FloatArray) -> IntArray:
 
 def draw_measures(grades: IntArray, rng: np.random.Generator) -> FloatArray:
     """Draw a measure evenly within each of 25 grades, shape (25,)."""
-    edges = np.array([
-        (_ENDS[t.finding][0], *THRESHOLDS[t.finding], _ENDS[t.finding][1]) for t in TARGETS
-    ])
+    edges = np.array(
+        [(_ENDS[t.finding][0], *THRESHOLDS[t.finding], _ENDS[t.finding][1]) for t in TARGETS]
+    )
     rows = np.arange(len(TARGETS))
     upper, lower = edges[rows, grades], edges[rows, grades + 1]
     return np.asarray(lower + (upper - lower) * rng.uniform(0.03, 0.97, len(TARGETS)))

@@ -58,7 +58,7 @@ _TABLE: dict[Tissue, tuple[float, float, float]] = {
     Tissue.BLOOD: (1400.0, 4.0, 0.30),
     Tissue.CORTEX: (200.0, 1.0, 0.15),
     Tissue.MARROW: (600.0, 60.0, 0.85),
-    Tissue.ANNULUS: (620.0, 36.0, 0.50),
+    Tissue.ANNULUS: (620.0, 38.0, 0.62),
     Tissue.NUCLEUS: (1165.0, 150.0, 0.79),
     Tissue.LIGAMENT: (550.0, 16.0, 0.38),
     Tissue.EPIDURAL_FAT: (300.0, 68.0, 0.97),

@@ -70,11 +70,19 @@ def paint_torso(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
 
 
 def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
-    waves = anatomy.subject.waves
-    lumps = texture(waves * np.array([0.3, 0.3, 0.3, 1.0]), p.x, p.z, p.back)
-    front = p.back + 38.0
-    canvas.paint(np.maximum(front, 1.2 - lumps) * 3.0, Tissue.BOWEL)
-    canvas.paint(np.maximum(front + 6.0, 3.2 - lumps) * 3.0, Tissue.BLOOD)
+    """Paint loops of bowel and what is in them, kidneys beside the upper lumbar spine."""
+    subject = anatomy.subject
+    front = p.back + 42.0
+    lumps = texture(subject.folds, p.x, p.z, p.back)
+    inside = np.clip(-0.1 * front, 0.0, 1.0)
+    whole = np.full(np.broadcast_shapes(p.x.shape, p.back.shape), -99.0, np.float32)
+    canvas.paint(whole, Tissue.BOWEL, inside * np.clip(0.8 * lumps, 0.0, 0.75))
+    canvas.paint(whole, Tissue.BLOOD, inside * np.clip(1.2 * (lumps - 3.0), 0.0, 0.9))
+    canvas.paint(whole, Tissue.MUSCLE, inside * np.clip(-0.9 * (lumps + 1.2), 0.0, 0.7))
+    far = np.abs(p.x)
+    tall = ((p.z - 65.0) / 55.0) ** 2
+    kidney = np.sqrt(((far - 66.0) / 24.0) ** 2 + ((p.back + 4.0) / 21.0) ** 2 + tall)
+    canvas.paint((kidney - 1.0) * 20.0, Tissue.ORGAN)
 
 
 def _oval(x: Array, y: Array, a: Array | float, b: Array | float) -> Array:
@@ -89,19 +97,38 @@ def _paint_muscles(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     psoas = _oval(far - (30.0 + 10.0 * low) * size, p.back + 4.0 + 14.0 * low * low,
                   (7.0 + 13.0 * low) * size, (11.0 + 11.0 * low) * size)  # fmt: skip
     canvas.paint(psoas, Tissue.MUSCLE)
-    canvas.paint(_oval(far - 68.0 * size, p.back - 14.0, 18.0, 9.0), Tissue.MUSCLE)
-    fat = subject.muscle_fat
-    waves = subject.waves * np.array([1.0, 0.25, 1.0, 1.0])
-    streaks = texture(waves, far, p.z, p.back)
-    tapering = np.clip((p.z + 150.0) / 90.0, 0.25, 1.0)
-    multifidus = _oval(far - 15.0 * size, p.back - 47.0 * size, 14.5 * size, 21.0 * size)
-    erector = _oval(far - 47.0 * size, p.back - 41.0 * size, 22.0 * size * tapering,
-                    25.0 * size)  # fmt: skip
-    for muscle, share in ((erector, 0.6 * fat), (multifidus, fat)):
-        canvas.paint(muscle, Tissue.MUSCLE)
-        level = 3.4 - 6.0 * share
-        canvas.paint(np.maximum(muscle + 1.0, (level - streaks) * 1.2), Tissue.FAT, 0.8)
-    canvas.paint(np.abs(erector) - 0.5, Tissue.LIGAMENT, 0.5)
+    loin = _oval(far - 66.0 * size, p.back - 17.0 - 0.25 * (far - 66.0), 22.0, 8.0)
+    canvas.paint(loin, Tissue.MUSCLE)
+    _paint_back(canvas, p, anatomy)
+    # The wing of the ilium slants outwards and forwards at both sides of the sacrum.
+    slant = far - 62.0 - 0.55 * (34.0 - p.back)
+    ilium = np.maximum(np.abs(slant) - 7.0, np.maximum(p.z + 52.0, np.abs(p.back - 8.0) - 34.0))
+    canvas.paint(ilium, Tissue.CORTEX)
+    canvas.paint(ilium + 1.2, Tissue.MARROW)
+
+
+def _paint_back(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
+    """Paint multifidus and erector spinae under their fascia, streaked with fat."""
+    subject = anatomy.subject
+    far, size = np.abs(p.x), subject.size
+    low = np.clip((-p.z - 60.0) / 60.0, 0.0, 1.0)
+    a, b = ((far - 35.0 * size) / (33.0 * size * (1.0 - 0.35 * low))) ** 4, (
+        (p.back - 46.0 * size) / (25.0 * size)) ** 4  # fmt: skip
+    radius = np.sqrt(np.sqrt(a + b)) + 1e-6
+    mass = np.maximum((radius - 1.0) * 24.0 * size, 3.2 - far)
+    canvas.paint(mass, Tissue.MUSCLE)
+    septum = far - 27.0 * size - 0.25 * (p.back - 46.0 * size)
+    inside = mass < -0.5
+    medial = np.clip(0.5 - 0.2 * septum, 0.0, 1.0)
+    deep = np.clip(1.2 - (p.back - 30.0) / 30.0, 0.4, 1.2)
+    fat = subject.muscle_fat * (0.5 + medial) * deep
+    streaks = texture(subject.waves * np.array([1.0, 0.2, 0.7, 1.0]), far, p.z, p.back)
+    patches = texture(subject.folds, far, p.z, p.back)
+    share = np.clip(0.28 * streaks + 0.2 * patches - 0.8 + 2.6 * fat, 0.0, 0.85)
+    canvas.paint(np.where(inside, -99.0, 99.0), Tissue.FAT, share)
+    seam = np.maximum(np.abs(septum) - 0.8, mass + 1.0)
+    canvas.paint(seam, Tissue.FAT, 0.7)
+    canvas.paint(np.abs(mass) - 0.5, Tissue.LIGAMENT, 0.6)
 
 
 def _paint_vessels(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:

@@ -59,7 +59,7 @@ def build_truth(spec: Spec) -> Truth:
     target, pair = _wanted_measures(spec)
     load = float(severity_of(target).clip(-3, 3).mean()) if spec.cohort is not Cohort.PAIRS else 0.5
     rng = spec.stream(Stage.SUBJECT)
-    subject = draw_subject(rng, min(load, 1.5))
+    subject = draw_subject(rng, min(load, 1.5), 4.0 if spec.cohort is Cohort.SHIFT else 1.0)
     anatomy = assemble(subject, narrow(subject, wanted(target), rng))
     measured = measure(anatomy)
     grades = grade_measures(measured)
@@ -102,10 +102,12 @@ def landmarks(anatomy: Anatomy) -> FloatArray:
     segments = np.array([FIRST_SEGMENT + LEVELS.index(t.level) for t in TARGETS])
     sides = np.array([0.0 if t.side is None else _SIGN[t.side] for t in TARGETS])
     foramen = np.array([t.finding is Finding.FORAMEN for t in TARGETS])
-    depths = np.array([
-        0.0 if t.finding is Finding.FORAMEN else _depth(anatomy, t, int(s))
-        for t, s in zip(TARGETS, segments, strict=True)
-    ])
+    depths = np.array(
+        [
+            0.0 if t.finding is Finding.FORAMEN else _depth(anatomy, t, int(s))
+            for t, s in zip(TARGETS, segments, strict=True)
+        ]
+    )
     away = np.where(foramen, ROOT_PLANE_MM, anatomy.recess_place()[segments])
     points = np.array([anatomy.frame.locate(int(s), 0.5, 18.0) for s in segments])
     section, points = _settle(anatomy, points, depths, foramen)

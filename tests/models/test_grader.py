@@ -2,13 +2,16 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
 from volspine.anatomy import TARGETS
 from volspine.errors import ConfigurationError
+from volspine.models.backbones import Backbone
 from volspine.models.grader import GRADERS, HEADS, LINKS, POOLINGS, StudyGrader, build_grader
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_volume
@@ -60,6 +63,14 @@ def test_building_from_a_recipe_reads_no_weights_file() -> None:
     recipe = {"grader": "StudyGrader", "shape": list(SHAPE)}
     backbone = {"name": "resnet10t", "stride": 8, "weights": "/nowhere/w.safetensors"}
     assert isinstance(build_grader({**recipe, "backbone": backbone}), StudyGrader)
+
+
+def test_a_recipe_shows_no_path(tmp_path: Path) -> None:
+    start = Backbone("resnet10t", stride=8, norm="batch").network.state_dict()
+    save_file(start, tmp_path / "w.safetensors")
+    path = str(tmp_path / "w.safetensors")
+    grader = small(backbone={"name": "resnet10t", "stride": 8, "weights": path})
+    assert grader.recipe["backbone"] == {"name": "resnet10t", "stride": 8}
 
 
 @pytest.mark.parametrize(

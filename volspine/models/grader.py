@@ -102,8 +102,11 @@ class StudyGrader(nn.Module):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Plain data from which `build_grader` makes the same network, without its weights."""
-        return {"grader": type(self).__name__, **self.hyperparameters}
+        """Plain data from which `build_grader` makes the same network, without its weights.
+
+        The path that backbone weights were started from is not part of it.
+        """
+        return {"grader": type(self).__name__, **_without_weights(self.hyperparameters)}
 
     def forward(self, volume: Float[Tensor, "B C I J K"]) -> Graded:
         """Return the grades of a batch of studies.
@@ -137,10 +140,14 @@ def build_grader(recipe: Mapping[str, Any]) -> StudyGrader:
     accepted = set(inspect.signature(GRADERS[name]).parameters)
     if unknown := set(arguments) - accepted:
         raise _unknown(f"argument of {name}", min(map(str, unknown)), accepted)
+    return GRADERS[name](**_without_weights(arguments))
+
+
+def _without_weights(arguments: Mapping[str, Any]) -> dict[str, Any]:
     backbone = arguments.get("backbone")
-    if isinstance(backbone, Mapping):
-        arguments["backbone"] = {k: v for k, v in backbone.items() if k != "weights"}
-    return GRADERS[name](**arguments)
+    if not isinstance(backbone, Mapping):
+        return dict(arguments)
+    return {**arguments, "backbone": {k: v for k, v in backbone.items() if k != "weights"}}
 
 
 def _plain(part: Part) -> Part:

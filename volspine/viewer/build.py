@@ -5,6 +5,7 @@ half too, so that the midline faces the viewer. The point view shows every voxel
 series at its true place, air left out, so that tilts, gaps and overlaps of the acquisition show.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,7 +36,7 @@ __all__ = [
 MAX_VOXELS = 6_000_000
 """Of the voxel view; the spacing grows until the series fits."""
 
-MAX_POINTS = 2_500_000
+MAX_POINTS = 4_000_000
 """Of the point view; more are thinned evenly."""
 
 SHEET_MM = 42.0
@@ -238,13 +239,17 @@ def _points(series: Series, limit: int | None, middle_mm: float | None) -> Point
             reach = (middle_mm, middle_mm + SHEET_MM) if is_axial else (-np.inf, middle_mm)
             slices = [_between(cloud, *reach) for cloud in slices]
         clouds.extend(slices)
-    cloud = joined(clouds)
-    cloud = cloud if limit is None else cloud.thinned(limit)
+    cloud = every = joined(clouds)
+    if limit is not None:
+        cloud = every.thinned(limit)
+    # Fewer points are drawn larger, so that they still cover a slice.
+    fewer = math.sqrt(len(every) / max(len(cloud), 1))
+    pixel_mm = min(float(stack.spacing_mm[:2].max()) for stack in series.stacks)
     return Points(
         name=series_name(series.protocol),
         points_mm=cloud.points_mm,
         colors=color_of((cloud.intensity - np.float32(low)) * scale, series.protocol),
-        size_mm=min(float(stack.spacing_mm[:2].max()) for stack in series.stacks) * 1.1,
+        size_mm=1.1 * pixel_mm * fewer,
     )
 
 

@@ -87,7 +87,7 @@ def point_px(scene: Scene, camera: Camera) -> float:
     if not scene.points:
         return 1.0
     distance = float(np.linalg.norm(camera.eye_mm - scene.center_mm))
-    size_mm = float(np.median([layer.size_mm for layer in scene.points]))
+    size_mm = max(layer.size_mm for layer in scene.points)
     return max(size_mm * camera.focal_px / distance, 1.0)
 
 

@@ -53,7 +53,13 @@ def scene_html(scene: Scene, *, direction: tuple[float, float, float] = FRONT_LE
         "high": high.tolist(),
         "direction": list(direction),
         "layers": [
-            _layer(name, points[::every], colors[::every], size_mm=size, bounds=scene.bounds_mm)
+            _layer(
+                name,
+                points[::every],
+                colors[::every],
+                size_mm=size * every**0.5,
+                bounds=scene.bounds_mm,
+            )
             for name, points, colors, size in layers
         ],
         "markers": [

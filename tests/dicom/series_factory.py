@@ -1,7 +1,7 @@
 """DICOM series whose every voxel says where it is: value = 2000 + 4x + 3y + 5z, in LPS mm.
 
 Independent of volspine: it writes positions and orientations into headers, and the values that they
-imply into pixels, with pydicom and numpy alone. A reader that misplaces a voxel shows a wrong value.
+imply into pixels, with pydicom and numpy alone. A reader that misplaces a voxel shows it.
 """
 
 import zlib

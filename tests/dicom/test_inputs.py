@@ -7,7 +7,6 @@ the slices of each stack and a note, or an error with its code.
 import os
 import struct
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -46,14 +44,12 @@ from tests.dicom.series_factory import (
 )
 from volspine.dicom.reading import read_study
 from volspine.errors import (
-    DicomReadError,
     GeometryError,
     InputError,
     LimitError,
     MixedStudyError,
     NoUsableSeriesError,
     PixelError,
-    VolspineError,
 )
 
 CASES = {}
@@ -162,15 +158,12 @@ def same_place_other_pixels(folder):
 
 
 def _echoes(folder, times):
-    first, second = series(), series()
-    for ds in second:
-        set_pixels(ds, pixels(ds) // 2)
-    for ds, time in [
-        (d, t) for d, t in [*zip(first, [times[0]] * 15), *zip(second, [times[1]] * 15)]
-    ]:
-        ds.EchoTime = str(time)
-    mixed = [ds for pair in zip(second, first, strict=True) for ds in pair]
-    save_all(number_on(mixed), folder)
+    right, wrong = series(), series()
+    for n, (ds, other) in enumerate(zip(right, wrong, strict=True)):
+        ds.EchoTime, other.EchoTime = map(str, times)
+        set_pixels(other, pixels(other) // 2)
+        ds.InstanceNumber, other.InstanceNumber = 2 * n + 2, 2 * n + 1
+    save_all(number_on([ds for pair in zip(wrong, right, strict=True) for ds in pair]), folder)
 
 
 @case(13, Right((15,), "EchoTime", NoUsableSeriesError))
@@ -740,6 +733,10 @@ def _stacks(study):
     return [stack for found in study.series for stack in found.stacks]
 
 
+def _decode_everything(folder, **options):
+    return [stack.voxels for stack in _stacks(read_study(folder, **options))]
+
+
 @pytest.mark.parametrize("name", [n for n, (_, e) in CASES.items() if isinstance(e, Right)])
 def test_every_voxel_is_where_the_header_says(name, tmp_path):
     write, expected = CASES[name]
@@ -758,8 +755,7 @@ def test_what_cannot_be_trusted_is_one_clear_error_without_patient_data(name, tm
     write, expected = CASES[name]
     write(tmp_path / "study")
     with pytest.raises(expected.kind) as caught:
-        for stack in _stacks(read_study(tmp_path / "study")):
-            _ = stack.voxels
+        _decode_everything(tmp_path / "study")
     assert caught.value.code.startswith(expected.code)
     assert expected.names in caught.value.message
     assert caught.value.remedy
@@ -773,8 +769,7 @@ def test_strict_reading_raises_what_lenient_reading_repairs(name, tmp_path):
     write, expected = CASES[name]
     write(tmp_path / "study")
     with pytest.raises(expected.strict):
-        for stack in _stacks(read_study(tmp_path / "study", strict=True)):
-            _ = stack.voxels
+        _decode_everything(tmp_path / "study", strict=True)
 
 
 @pytest.mark.parametrize(

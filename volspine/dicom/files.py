@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import TypeAlias, cast
 
 from volspine.dicom.limits import Limits
 from volspine.errors import InputError, VolspineError
@@ -66,7 +66,7 @@ class ZipMember:
         """
         try:
             with zipfile.ZipFile(self.archive) as archive, archive.open(self.name) as member:
-                return io.BytesIO(self._read_capped(member))
+                return io.BytesIO(self._read_capped(cast("io.BufferedIOBase", member)))
         except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, KeyError) as error:
             raise InputError(
                 f"this member of the zip cannot be read ({type(error).__name__})",
@@ -75,7 +75,7 @@ class ZipMember:
                 code="VS-INP-004",
             ) from error
 
-    def _read_capped(self, member: IO[bytes]) -> bytes:
+    def _read_capped(self, member: io.BufferedIOBase) -> bytes:
         parts, total = [], 0
         while part := member.read(_CHUNK):
             total += len(part)

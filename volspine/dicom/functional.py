@@ -47,6 +47,8 @@ class FrameGroups:
         Raises:
             DicomReadError: If the group cannot be parsed.
         """
+        if not self.groups:
+            return ()
         return guarded(lambda: self._find(keyword), self.path)
 
     def _find(self, keyword: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ not so raises the error that says what is wrong, and the file is set aside.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -183,10 +184,16 @@ def _directions(header: Header, groups: FrameGroups) -> FloatArray:
     if cosines is None or len(cosines) != 6:
         raise _invalid(header, "ImageOrientationPatient", cosines, code="VS-GEO-002")
     try:
-        return orthonormalize(np.array(cosines))
+        return _orthonormal(cosines)
     except GeometryError as error:
         error.path = header.path
         raise
+
+
+@lru_cache(maxsize=256)
+def _orthonormal(cosines: tuple[float, ...]) -> FloatArray:
+    """Slices of one stack share their orientation to the letter: compute it once."""
+    return orthonormalize(np.array(cosines))
 
 
 def _spacing(header: Header, groups: FrameGroups) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from volspine.dicom.files import ReadableFile
 from volspine.dicom.identity import name_of_files
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import Limits
-from volspine.dicom.protocol import recognize_named
+from volspine.dicom.protocol import recognize_images, recognize_named
 from volspine.dicom.study import Series, Source, Study
 from volspine.errors import (
     GeometryError,
@@ -125,11 +125,11 @@ def read_nifti(file: ReadableFile, *, protocol: Protocol | None, limits: Limits)
         )  # fmt: skip
     origins = turned[:3, 3] + np.arange(slices)[:, None] * turned[:3, 2]
     stack = Stack(turned, origins, (columns, rows), _Loader(file, axes, flips))
-    known, reason = (
-        (protocol, "as the caller said")
-        if protocol is not None
-        else recognize_named(plane, Path(file.name).name, [stack])
-    )
+    if protocol is not None:
+        known, reason = protocol, "as the caller said"
+    else:
+        named = recognize_named(plane, Path(file.name).name)
+        known, reason = named or recognize_images([[stack]])[0]
     uid = name_of_files([file])
     source = Source(file.path, None, "", "")
     return Series(

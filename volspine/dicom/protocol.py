@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from volspine.anatomy import Protocol
 from volspine.challenge import description_from_protocol
-from volspine.dicom.contrast import weighting_from_image
+from volspine.dicom.contrast import Bands, fluid_contrast
 from volspine.dicom.instance import Acquisition
 from volspine.errors import VolspineError
 from volspine.geometry.axes import Plane
@@ -22,6 +22,7 @@ __all__ = [
     "Weighting",
     "from_table",
     "recognize",
+    "recognize_images",
     "recognize_named",
     "weighting_from_name",
     "weighting_from_times",
@@ -43,6 +44,16 @@ _T2 = re.compile(r"(?<![a-z])t2|(?<=sag)t2|(?<=ax)t2|(?<=tra)t2|stir|tirm|short.
 _T1 = re.compile(r"(?<![a-z])t1|(?<=sag)t1|(?<=ax)t1|(?<=tra)t1")
 
 
+BRIGHT_FLUID = 0.75
+"""Logarithm of fluid over its surroundings from which an image is T2-weighted."""
+
+DARK_FLUID = 0.9
+"""Logarithm of surroundings over fluid from which an image without bright fluid is T1-weighted."""
+
+APART = 0.25
+"""Difference in fluid contrast that tells two sagittal series of a study apart."""
+
+
 class Answer(NamedTuple):
     """A weighting with the reason for it."""
 
@@ -57,32 +68,75 @@ def from_table(protocol: Protocol) -> tuple[Protocol, str]:
     return protocol, f"the challenge's table describes it as {description_from_protocol(protocol)}"
 
 
-def recognize(
-    plane: Plane, acquisitions: Sequence[Acquisition], stacks: Sequence[Stack]
-) -> tuple[Protocol, str]:
-    """Return the protocol of a series and the reason.
+def recognize(plane: Plane, acquisition: Acquisition) -> tuple[Protocol, str] | None:
+    """Return the protocol that the header gives, and the reason; None where it does not tell.
 
     Args:
-        plane: Plane of its slices.
-        acquisitions: What the headers of its slices say.
-        stacks: Its stacks; decoded only if the headers say nothing.
+        plane: Plane of the slices, from their orientation.
+        acquisition: What the header of a slice says.
     """
     if plane == "coronal":
         return Protocol.OTHER, "coronal slices"
-    first = acquisitions[0]
-    if "LOCALIZER" in first.image_type:
+    if "LOCALIZER" in acquisition.image_type:
         return Protocol.OTHER, f"{plane} slices of a localizer (ImageType)"
-    answer = weighting_from_name(first.description) or weighting_from_times(first)
-    answer = answer or _from_image(plane, stacks)
+    answer = weighting_from_name(acquisition.description) or weighting_from_times(acquisition)
+    return None if answer is None else _protocol(plane, answer)
+
+
+def recognize_named(plane: Plane, name: str) -> tuple[Protocol, str] | None:
+    """Return the protocol that a file's name gives, and the reason; None where it does not tell."""
+    answer = weighting_from_name(name)
+    if plane == "coronal" or answer is None:
+        return (Protocol.OTHER, "coronal slices") if plane == "coronal" else None
+    reason = answer.reason.replace("its description", "its file name")
+    return _protocol(plane, Answer(answer.weighting, reason))
+
+
+def recognize_images(unknown: Sequence[Sequence[Stack]]) -> list[tuple[Protocol, str]]:
+    """Return the protocol of each series of a study whose headers tell nothing, and the reasons.
+
+    Fluid is far brighter than its surroundings in T2 and never in T1. Of several sagittal series
+    the one with the brightest fluid is T2 and the one with the darkest T1, where they differ.
+
+    Args:
+        unknown: Stacks of each such series; their voxels are decoded.
+    """
+    contrasts = [_contrast(stacks) for stacks in unknown]
+    sagittal = [
+        contrast.bright
+        for contrast, stacks in zip(contrasts, unknown, strict=True)
+        if contrast is not None and stacks[0].plane == "sagittal"
+    ]
+    spread = (min(sagittal, default=0.0), max(sagittal, default=0.0))
+    return [
+        _protocol(stacks[0].plane, _from_contrast(stacks[0].plane, contrast, spread))
+        for contrast, stacks in zip(contrasts, unknown, strict=True)
+    ]
+
+
+def _protocol(plane: Plane, answer: Answer) -> tuple[Protocol, str]:
     protocol = _PROTOCOLS.get((plane, answer.weighting), Protocol.OTHER)
     return protocol, f"{plane} slices by orientation; {answer.reason}"
 
 
-def recognize_named(plane: Plane, name: str, stacks: Sequence[Stack]) -> tuple[Protocol, str]:
-    """Return the protocol of a volume without header, from its file's name or its contrast."""
-    answer = weighting_from_name(name) or _from_image(plane, stacks)
-    reason = answer.reason.replace("its description", "its file name")
-    return _PROTOCOLS.get((plane, answer.weighting), Protocol.OTHER), reason
+def _contrast(stacks: Sequence[Stack]) -> Bands | None:
+    try:
+        return fluid_contrast(max(stacks, key=lambda stack: stack.shape[2]))
+    except VolspineError:
+        return None
+
+
+def _from_contrast(plane: Plane, bands: Bands | None, spread: tuple[float, float]) -> Answer:
+    if bands is None:
+        return Answer("other", "the header does not tell, and the pixels cannot be read")
+    lowest, highest = spread
+    is_apart = plane == "sagittal" and highest - lowest >= APART
+    if bands.bright >= BRIGHT_FLUID or (is_apart and bands.bright == highest):
+        return Answer("t2", f"by image: fluid looks bright (contrast {bands.bright:.1f})")
+    is_dark = plane == "sagittal" and bands.dark >= DARK_FLUID
+    if is_dark or (is_apart and bands.bright == lowest):
+        return Answer("t1", f"by image: fluid looks dark (contrast {bands.dark:.1f})")
+    return Answer("other", "neither header nor contrast tells the weighting")
 
 
 def weighting_from_name(name: str) -> Answer | None:
@@ -128,18 +182,3 @@ def weighting_from_times(acquisition: Acquisition) -> Answer | None:
         if repetition <= 1200 or is_flair:
             return Answer("t1", f"{said} is T1-weighted")
     return Answer("other", f"{said} is neither T1- nor T2-weighted")
-
-
-def _from_image(plane: Plane, stacks: Sequence[Stack]) -> Answer:
-    try:
-        weighting, contrast = weighting_from_image(plane, stacks)
-    except VolspineError:
-        return Answer("other", "nothing in its header tells, and its pixels cannot be read")
-    if weighting is None:
-        return Answer("other", "neither its header nor its contrast tells the weighting")
-    kind = "bright" if weighting == "t2" else "dark"
-    return Answer(
-        weighting,
-        f"the header does not tell, but a {kind} band behind the vertebrae (contrast "
-        f"{contrast:+.1f}) looks like fluid in a {weighting.upper()} image",
-    )

@@ -14,12 +14,12 @@ from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.descriptions import described_protocols, is_challenge_study
 from volspine.dicom.files import ReadableFile, list_files
 from volspine.dicom.identity import read_identifiers, study_name
-from volspine.dicom.instance import Instance, read_instances, why_not_an_image
+from volspine.dicom.instance import Acquisition, Instance, read_instances, why_not_an_image
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import DEFAULT_LIMITS, Limits
 from volspine.dicom.nifti import is_nifti, read_nifti_study
 from volspine.dicom.parse import read_header
-from volspine.dicom.protocol import from_table, recognize
+from volspine.dicom.protocol import from_table, recognize, recognize_images
 from volspine.dicom.series import SeriesBuilder, series_key, short_name
 from volspine.dicom.study import Series, Study
 from volspine.errors import InputError, MixedStudyError, VolspineError
@@ -142,6 +142,7 @@ def build_study(
         groups[series_key(instance)].append(instance)
     described = described_protocols(root)
     found: list[Series] = []
+    unknown: list[Series] = []
     for key in sorted(groups):
         members = groups[key]
         name = _series_name(root, key, members)
@@ -150,11 +151,15 @@ def build_study(
         except VolspineError as error:
             ledger.fault(error, name)
             continue
-        for series in built:
-            _assign(series, members, described.get(name), protocol)
-        found += built
+        found += [series for series, _ in built]
+        unknown += [
+            series
+            for series, acquisition in built
+            if not _assign(series, acquisition, described=described.get(name), given=protocol)
+        ]
     if not found:
         raise ledger.errors[0]
+    assign_by_image(unknown)
     return Study(
         name=study_name(root, instances),
         series=sorted(found, key=_series_order),
@@ -167,17 +172,28 @@ def build_study(
 
 def _assign(
     series: Series,
-    members: Sequence[Instance],
+    acquisition: Acquisition,
+    *,
     described: Protocol | None,
     given: Protocol | None,
-) -> None:
+) -> bool:
+    """Set a series' protocol from what is said of it; return whether anything is."""
     if given is not None:
-        series.protocol, series.reason = given, "as the caller said"
+        answer: tuple[Protocol, str] | None = (given, "as the caller said")
     elif described is not None:
-        series.protocol, series.reason = from_table(described)
+        answer = from_table(described)
     else:
-        acquisitions = [instance.acquisition for instance in members]
-        series.protocol, series.reason = recognize(series.plane, acquisitions, series.stacks)
+        answer = recognize(series.plane, acquisition)
+    if answer is not None:
+        series.protocol, series.reason = answer
+    return answer is not None
+
+
+def assign_by_image(unknown: Sequence[Series]) -> None:
+    """Set the protocols of series that nothing is said of, from their contrast."""
+    answers = recognize_images([series.stacks for series in unknown])
+    for series, answer in zip(unknown, answers, strict=True):
+        series.protocol, series.reason = answer
 
 
 def _series_name(root: Path, key: Sequence[str], members: Sequence[Instance]) -> str:

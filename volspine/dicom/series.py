@@ -15,7 +15,7 @@ import numpy as np
 
 from volspine.anatomy import Protocol
 from volspine.dicom.assemble import MIN_SLICES, StackAssembler
-from volspine.dicom.instance import Instance
+from volspine.dicom.instance import Acquisition, Instance
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import Limits
 from volspine.dicom.pixels import StackDecoder
@@ -78,8 +78,8 @@ class SeriesBuilder:
         self._key, self._name, self._ledger, self._limits = key, name, ledger, limits
         self._repairs: list[str] = []
 
-    def build(self, instances: Sequence[Instance]) -> list[Series]:
-        """Return the series that the instances form: usually one.
+    def build(self, instances: Sequence[Instance]) -> list[tuple[Series, Acquisition]]:
+        """Return the series that the instances form, usually one, and how each was acquired.
 
         Raises:
             NoUsableSeriesError: If no stack of three slices or more is found, or slices at one
@@ -89,9 +89,9 @@ class SeriesBuilder:
         ordered = sorted(map(self._mended, instances), key=_canonical)
         self._mention_notes(ordered)
         found = [
-            series
+            series_and_acquisition
             for part in self._same_frame(self._without_localizers(ordered))
-            for series in self._planes(part)
+            for series_and_acquisition in self._planes(part)
         ]
         if not found:
             raise NoUsableSeriesError(
@@ -137,7 +137,7 @@ class SeriesBuilder:
         usual = max(sorted(set(named)), key=named.count, default="")
         return _grouped(instances, lambda i: i.frame_of_reference or usual)
 
-    def _planes(self, instances: list[Instance]) -> list[Series]:
+    def _planes(self, instances: list[Instance]) -> list[tuple[Series, Acquisition]]:
         assembler = StackAssembler(self._ledger, self._limits, self._repairs)
         stacks = [
             stack for group in self._parallel(instances) for stack in assembler.assemble(group)
@@ -147,12 +147,12 @@ class SeriesBuilder:
 
     def _series(
         self, pairs: list[tuple[Stack, StackDecoder]], instances: Sequence[Instance]
-    ) -> Series:
+    ) -> tuple[Series, Acquisition]:
         pairs = sorted(pairs, key=lambda pair: _height(pair[0]))
         repairs = list(self._repairs)
         for stack, _ in pairs:
             stack.repairs = repairs  # What decoding mends is a repair of the series.
-        return Series(
+        series = Series(
             uid=self._key[0] or self._name,
             name=self._name,
             protocol=Protocol.OTHER,
@@ -162,6 +162,7 @@ class SeriesBuilder:
             instances=[decoder.sources for _, decoder in pairs],
             frame_of_reference=instances[0].frame_of_reference,
         )
+        return series, pairs[0][1].instances[0].acquisition
 
     def _parallel(self, instances: list[Instance]) -> list[list[Instance]]:
         """Split by orientation, then by matrix size; refuse pixel spacings that differ."""

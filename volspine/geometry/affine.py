@@ -49,6 +49,8 @@ def orthonormalize(cosines: Float[np.ndarray, "6"]) -> Float[np.ndarray, "2 3"]:
     if abs(dot) > COSINE_TOLERANCE:
         raise _untrusted(f"the cosine between rows and columns is {dot:.2g}")
     along_row, along_column = along_row / lengths[0], along_column / lengths[1]
+    if abs(along_row @ along_column) < 1e-12:
+        return np.stack([along_row, along_column])  # Exact as it is; no rounding is added.
     sum_, difference = along_row + along_column, along_row - along_column
     sum_, difference = sum_ / np.linalg.norm(sum_), difference / np.linalg.norm(difference)
     both = np.stack([sum_ + difference, sum_ - difference]) / np.sqrt(2.0)

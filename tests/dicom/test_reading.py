@@ -1,0 +1,266 @@
+"""Reading a study: order, sides, names, zips, limits, and what changes nothing."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.uid import RLELossless
+
+from tests.dicom.series_factory import (
+    AXIAL,
+    SAGITTAL,
+    SERIES,
+    STUDY,
+    in_series,
+    largest_error,
+    make_slice,
+    number_on,
+    save,
+    save_all,
+    series,
+    set_pixels,
+    tilted,
+)
+from volspine.anatomy import Protocol
+from volspine.dicom.limits import Limits
+from volspine.dicom.reading import read_study
+from volspine.errors import GeometryError, InputError, LimitError, PixelError
+
+
+def marked(position, cosines, column, row, **options):
+    """A slice that is 100 but for one voxel of 900."""
+    ds = make_slice(position, cosines, **options)
+    values = np.full((ds.Rows, ds.Columns), 100, dtype="<u2")
+    values[row, column] = 900
+    return set_pixels(ds, values)
+
+
+def place_of_the_brightest(stack):
+    i, j, k = np.unravel_index(int(np.argmax(stack.voxels)), stack.shape)
+    return stack.affine_lps @ [i, j, k, 1]
+
+
+def only_stack(study):
+    (found,) = study.series
+    (stack,) = found.stacks
+    return stack
+
+
+def test_a_spot_on_the_patients_left_of_a_sagittal_series_is_found_there(tmp_path):
+    # Slices at x = -8, -4, 0, 4, 8; patient left is +x. The spot is in the slice at x = +8, in
+    # column 5 (y = -20 + 5 * 3 = -5) and row 3 (z = 30 - 3 * 2 = 24).
+    slices = [make_slice((x, -20, 30), SAGITTAL, number=n) for n, x in enumerate((-8, -4, 0, 4))]
+    for ds in slices:
+        set_pixels(ds, np.full((18, 14), 100, dtype="<u2"))
+    slices.append(marked((8, -20, 30), SAGITTAL, 5, 3, number=9))
+    stack = only_stack(read_study(save_all(slices, tmp_path)))
+    assert place_of_the_brightest(stack).tolist() == [8, -5, 24, 1]
+    assert np.unravel_index(int(np.argmax(stack.voxels)), stack.shape) == (5, 3, 4)
+
+
+def test_a_spot_on_the_patients_left_of_an_axial_series_is_on_the_right_of_its_rows(tmp_path):
+    # Columns run to the patient's left: column 12 is x = -18 + 12 * 3 = +18.
+    slices = [make_slice((-18, -20, z), AXIAL, number=n) for n, z in enumerate((0, 4, 8, 12))]
+    for ds in slices:
+        set_pixels(ds, np.full((18, 14), 100, dtype="<u2"))
+    slices[2] = marked((-18, -20, 8), AXIAL, 12, 4, number=2)
+    stack = only_stack(read_study(save_all(slices, tmp_path)))
+    assert place_of_the_brightest(stack).tolist() == [18, -12, 8, 1]
+
+
+def test_slices_run_to_the_left_and_to_the_head_whatever_order_they_were_acquired_in(tmp_path):
+    for name, step in (("up", 4.0), ("down", -4.0)):
+        slices = series(6, cosines=AXIAL, start=(-20, -20, -step * 2.5), step=(0, 0, step))
+        stack = only_stack(read_study(save_all(slices, tmp_path / name)))
+        assert stack.slice_origins_mm[:, 2].tolist() == [-10, -6, -2, 2, 6, 10]
+        assert stack.affine_lps[:3, 2].tolist() == [0, 0, 4]
+
+
+def two_series(folder, names, numbers):
+    tilts = [tilted(AXIAL, degrees) for degrees in (-10, 5, 20)]
+    axial = [
+        ds
+        for n, cosines in enumerate(tilts)
+        for ds in series(4, cosines=cosines, start=(-20, -25, 40 - 30 * n))
+    ]
+    slices = [*number_on(series()), *in_series(number_on(axial), SERIES + ".2")]
+    for ds, name, number in zip(slices, names, numbers, strict=True):
+        ds.InstanceNumber = int(number)
+        save(ds, folder / f"{name}.dcm")
+    return read_study(folder)
+
+
+def test_names_of_files_and_instance_numbers_change_nothing(tmp_path):
+    plain = two_series(tmp_path / "plain", range(27), range(27))
+    rng = np.random.default_rng(5)
+    shuffled = two_series(tmp_path / "shuffled", rng.permutation(27), rng.permutation(27) + 40)
+    assert [found.uid for found in plain.series] == [found.uid for found in shuffled.series]
+    assert plain.name == shuffled.name
+    for one, other in zip(plain.series, shuffled.series, strict=True):
+        assert (one.name, one.protocol, one.reason) == (other.name, other.protocol, other.reason)
+        for a, b in zip(one.stacks, other.stacks, strict=True):
+            np.testing.assert_array_equal(a.voxels, b.voxels)
+            np.testing.assert_array_equal(a.affine_lps, b.affine_lps)
+            np.testing.assert_array_equal(a.slice_origins_mm, b.slice_origins_mm)
+
+
+def test_sop_instance_uids_that_repeat_across_series_lose_no_slice(tmp_path):
+    study = two_series(tmp_path, range(27), range(27))
+    assert sorted(sum(s.shape[2] for s in found.stacks) for found in study.series) == [12, 15]
+
+
+def test_sources_say_which_file_each_slice_came_from(tmp_path):
+    slices = series(5)
+    study = read_study(save_all(slices, tmp_path))
+    (found,) = study.series
+    # The factory's sagittal slices run to the right, so the last written is the first to the left.
+    assert [source.instance_number for source in found.instances[0]] == [5, 4, 3, 2, 1]
+    assert found.instances[0][0].path == str(tmp_path / "5.dcm")
+    assert found.instances[0][0].frame_number is None
+
+
+def test_stacks_and_sources_shrink_together_when_a_slice_cannot_be_decoded(tmp_path):
+    slices = series(5)
+    for ds in slices:
+        ds.SeriesDescription = "T2"  # Else the contrast is looked at, which decodes at once.
+    save_all(slices, tmp_path, RLELossless)
+    for name in ("5.dcm", "3.dcm"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:-60])
+    (found,) = read_study(tmp_path).series
+    stack = found.stacks[0]
+    assert stack.shape[2] == 5
+    assert stack.voxels.shape[2] == stack.shape[2] == len(stack.slice_origins_mm) == 3
+    assert [source.instance_number for source in found.instances[0]] == [4, 2, 1]
+    assert stack.affine_lps[:3, 3].tolist() == stack.slice_origins_mm[0].tolist()
+    assert sum("missing slice" in repair for repair in found.repairs) == 2
+    assert largest_error(stack) < 3
+
+
+def test_when_no_slice_can_be_decoded_voxels_raises(tmp_path):
+    for path in save_all(series(4), tmp_path, RLELossless).iterdir():
+        path.write_bytes(path.read_bytes()[:-60])
+    stack = only_stack(read_study(tmp_path))
+    with pytest.raises(PixelError, match=r"cut short|cannot be decoded"):
+        _ = stack.voxels
+
+
+def test_a_zip_reads_as_its_folder_does(tmp_path):
+    save_all(series(5), tmp_path / "study", RLELossless)
+    archive = shutil.make_archive(str(tmp_path / "study"), "zip", tmp_path / "study")
+    zipped, plain = read_study(archive), read_study(tmp_path / "study")
+    assert zipped.name == plain.name
+    np.testing.assert_array_equal(only_stack(zipped).voxels, only_stack(plain).voxels)
+
+
+def test_a_zip_with_names_that_lead_out_of_it_writes_nothing_and_reads(tmp_path):
+    save_all(series(4), tmp_path / "study")
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        for path in (tmp_path / "study").iterdir():
+            archive.write(path, f"../../{path.name}")
+    assert only_stack(read_study(tmp_path / "evil.zip")).shape[2] == 4
+    assert sorted(child.name for child in tmp_path.iterdir()) == ["evil.zip", "study"]
+
+
+def test_a_zip_bomb_is_refused_before_it_unfolds(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("1.dcm", b"\0" * 128 + b"DICM" + b"\0" * (80 << 20))
+    with pytest.raises(LimitError, match="ratio"):
+        read_study(path)
+
+
+def test_a_damaged_zip_is_an_input_error(tmp_path):
+    save_all(series(4), tmp_path / "study")
+    archive = shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "study")
+    with Path(archive).open("r+b") as stream:
+        stream.seek(60)
+        stream.write(b"\xff" * 3000)
+    with pytest.raises(InputError):
+        read_study(archive)
+
+
+def test_limits_are_settable_and_say_which_was_passed(tmp_path):
+    save_all(series(5), tmp_path)
+    with pytest.raises(LimitError, match="number of files is 5, above the limit of 4") as caught:
+        read_study(tmp_path, limits=Limits(files=4))
+    assert "Limits(files=...)" in caught.value.remedy
+
+
+def challenge_study(root, *, table):
+    folder = root / "train_images" / "1001"
+    axial = in_series(series(4, cosines=AXIAL, start=(-20, -20, 0)), "1001.22")
+    save_all(in_series(series(4), "1001.11"), folder / "11")
+    save_all(axial, folder / "22")
+    if table:
+        rows = ["study_id,series_id,series_description", "1001,11,Sagittal T1", "1001,22,Axial T2"]
+        (root / "train_series_descriptions.csv").write_bytes("\r\n".join(rows).encode())
+    return read_study(folder)
+
+
+def test_the_challenges_table_names_protocols_and_folders_name_series(tmp_path):
+    study = challenge_study(tmp_path, table=True)
+    assert study.name == "1001"
+    assert [(s.name, s.protocol) for s in study.series] == [
+        ("11", Protocol.SAGITTAL_T1),
+        ("22", Protocol.AXIAL_T2),
+    ]
+    assert "challenge's table" in study.series[0].reason
+
+
+def test_outside_a_challenge_root_names_reveal_nothing(tmp_path):
+    save_all(series(4), tmp_path / "Jane Doe" / "Jane Doe T2")
+    study = read_study(tmp_path / "Jane Doe")
+    assert len(study.name) == 16
+    assert int(study.name, 16) >= 0
+    assert study.series[0].name.startswith("series-")
+    assert "Jane" not in repr(study.series[0].name) + study.series[0].reason
+    assert study.identifiers.study_instance_uid == STUDY
+    assert study.identifiers.attributes["PatientName"] == "Canary^Name"
+    assert "Canary" not in repr(study.identifiers)
+
+
+def test_a_series_that_fails_becomes_a_fault_and_the_rest_goes_on(tmp_path):
+    broken = in_series(series(5, cosines=AXIAL), SERIES + ".9")
+    broken[2].PixelSpacing = ["9", "9"]
+    save_all([*series(), *broken], tmp_path)
+    study = read_study(tmp_path)
+    assert [fault.code for fault in study.faults] == ["VS-GEO-005"]
+    assert len(study.series) == 1
+    with pytest.raises(GeometryError, match="PixelSpacing"):
+        read_study(tmp_path, strict=True)
+
+
+@pytest.mark.parametrize("cut", range(140, 1100, 160))
+def test_a_file_cut_anywhere_is_a_clear_error_in_strict_reading(cut, tmp_path):
+    save_all(series(5), tmp_path)
+    path = tmp_path / "3.dcm"
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises((InputError, PixelError, GeometryError)):
+        read_study(tmp_path, strict=True)
+    lenient = read_study(tmp_path)
+    assert only_stack(lenient).shape[2] == 4
+    assert [fault.path for fault in lenient.faults] == ["3.dcm"]
+
+
+@pytest.mark.slow
+def test_headers_are_read_in_about_a_millisecond_each(tmp_path):
+    for n in range(10):
+        save_all(in_series(series(30), f"{SERIES}.{n}"), tmp_path / str(n))
+    # In a process of its own: here every call has its types checked.
+    program = """
+import sys, time
+from volspine import read_study
+read_study(sys.argv[1])
+start = time.process_time()
+read_study(sys.argv[1])
+print((time.process_time() - start) / 300)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 2e-3

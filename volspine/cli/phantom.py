@@ -129,6 +129,7 @@ def _ceiling_lines(made: "Card") -> list[str]:
         levels = " ".join(f"{a:.3f}" for a in c.by_level)
         name = finding.name.lower()
         lines.append(
-            f"{name:12}{c.accuracy:>9.3f}{c.majority:>9.3f}{c.loss:>8.3f}{c.prior_loss:>8.3f}   {levels}"
+            f"{name:12}{c.accuracy:>9.3f}{c.majority:>9.3f}"
+            f"{c.loss:>8.3f}{c.prior_loss:>8.3f}   {levels}"
         )
     return lines

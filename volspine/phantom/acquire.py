@@ -42,7 +42,7 @@ def acquire(
         signal.imag += noise[1] * sigma
     stored = _zero_fill(signal, plan.matrix)
     scale = FULL_SCALE / max(float(np.percentile(stored[:, ::3, ::3], 99)), 1e-6)
-    return np.clip(np.rint(stored * scale), 0, 4095).astype(np.uint16)
+    return np.asarray(np.clip(np.rint(stored * scale), 0, 4095), dtype=np.uint16)
 
 
 def _sensitivity(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -54,7 +54,7 @@ def _sensitivity(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float
     back = t[None, :] if plan.is_sagittal else t[:, None]
     along = t[:, None] if plan.is_sagittal else t[None, :]
     exponent = fall * back + bend[0] * along**2 + bend[1] * back * along
-    return np.exp(exponent).astype(np.float32)
+    return np.asarray(np.exp(exponent), dtype=np.float32)
 
 
 def _saturation(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -70,7 +70,7 @@ def _zero_fill(images: NDArray[np.generic], matrix: int) -> NDArray[np.float32]:
     """Pad or crop k-space to the stored matrix and return the magnitude, slice by slice."""
     acquired = images.shape[-1]
     if acquired == matrix:
-        return np.abs(images).astype(np.float32)
+        return np.asarray(np.abs(images), dtype=np.float32)
     half = min(acquired, matrix) // 2
     result = np.empty((len(images), matrix, matrix), dtype=np.float32)
     for index, image in enumerate(images.astype(np.complex64, copy=False)):

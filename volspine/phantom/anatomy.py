@@ -10,6 +10,7 @@ Shapes: K vertebrae, S = K - 1 segments (discs), sides (left, right).
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from volspine.phantom.frame import Frame, build_frame
 from volspine.phantom.subject import Subject
@@ -73,7 +74,9 @@ def assemble(subject: Subject, narrowing: Narrowing) -> Anatomy:
     return Anatomy(subject, frame, narrowing)
 
 
-def sideways(subject: Subject, arc: FloatArray, depth: FloatArray) -> FloatArray:
+def sideways(
+    subject: Subject, arc: NDArray[np.floating], depth: NDArray[np.floating]
+) -> NDArray[np.floating]:
     """Return how far left of x = 0 the spine's midline runs, mm.
 
     Args:

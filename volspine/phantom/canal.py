@@ -70,26 +70,27 @@ class CanalSection:
 def plateau(x: Array, inner: float, outer: float) -> Array:
     """Return 1 where |x| is below `inner`, 0 beyond `outer`, smooth in between."""
     r = np.clip((np.abs(x) - inner) / (outer - inner), 0.0, 1.0)
-    return 1.0 - r * r * (3.0 - 2.0 * r)
+    return np.asarray(1.0 - r * r * (3.0 - 2.0 * r))
 
 
 def rear_profile(c: CanalSection, u: Array) -> Array:
-    """Return how far the back of body or disc departs from its oval: hollow bodies, bulging discs."""
+    """Return how far a body's hollow or a disc's bulge takes its back from the oval."""
     middle = np.exp(-(u * u) / 64.0)
     bulge = 0.7 + c.bulge * np.exp(-(u * u) / 40.0)
-    return c.at_disc * bulge - 1.2 * (1.0 - c.at_disc) * middle
+    return np.asarray(c.at_disc * bulge - 1.2 * (1.0 - c.at_disc) * middle)
 
 
 def wall(c: CanalSection, u: Array) -> Array:
     """Return the depth v of the back of bodies and discs at a distance `u` from the midline."""
     q = np.minimum(np.abs(u) / c.half_width, 0.99)
-    return c.half_depth * np.cbrt(1.0 - q * q * q) + rear_profile(c, u)
+    return np.asarray(c.half_depth * np.cbrt(1.0 - q * q * q) + rear_profile(c, u))
 
 
 def vault(c: CanalSection, u: Array) -> Array:
     """Return the depth v of the bony roof: laminae, and the fat pad between them at a disc."""
     pad = (2.0 * c.at_disc - 1.8 * (1.0 - c.at_disc)) * np.exp(-(u * u) / 20.0)
-    return c.half_depth + c.canal_depth - 0.55 * (np.sqrt(u * u + 4.0) - 2.0) + pad
+    slope = 0.55 * (np.sqrt(u * u + 4.0) - 2.0)
+    return np.asarray(c.half_depth + c.canal_depth - slope + pad)
 
 
 def roof(c: CanalSection, u: Array) -> Array:
@@ -102,7 +103,7 @@ def roof(c: CanalSection, u: Array) -> Array:
     shoulder = np.maximum(c.recess_place - 1.2 - far, 0.0)
     outside = np.maximum(far - c.recess_place, 0.0)
     facet = wall(c, c.recess_place) + depth + 2.6 * shoulder + 0.1 * outside
-    return np.minimum(arch, facet)
+    return np.asarray(np.minimum(arch, facet))
 
 
 def sac_axes(c: CanalSection) -> tuple[Array, Array]:
@@ -130,4 +131,4 @@ def sac_distance(c: CanalSection, u: Array, v: Array) -> Array:
 def smooth_max(a: Array, b: Array, width: float) -> Array:
     """Return a maximum that rounds the edge where its arguments meet."""
     h = np.maximum(width - np.abs(a - b), 0.0) / width
-    return np.maximum(a, b) + h * h * width * 0.25
+    return np.asarray(np.maximum(a, b) + h * h * width * 0.25)

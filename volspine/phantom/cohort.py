@@ -52,7 +52,7 @@ class StudyRows:
     coordinates: tuple[tuple[str, ...], ...]
 
 
-def generate(
+def generate(  # noqa: PLR0913  the public command's options, all but one keyword-only
     out: Path,
     *,
     studies: int,

@@ -1,7 +1,7 @@
 """Measure: canal, recesses and foramina of the noise-free model, whatever made them.
 
-    canal     least area of the dural sac near the disc, over its mean area at the pedicles of the two
-              neighbouring vertebrae
+    canal     least area of the dural sac near the disc, over its mean area at the pedicles of the
+              two neighbouring vertebrae
     recess    least distance from the back of disc or body to the front of the facet, mm
     foramen   share of 32 directions around the exiting root with at least 1 mm of fat; a root
               flattened below an axis ratio of 0.7 counts as having none
@@ -51,7 +51,7 @@ def _sections(anatomy: Anatomy, segment: int) -> list[CanalSection]:
     sections = []
     for w in np.linspace(0.0, reach, _SLICES):
         section = disc_section(subject, anatomy.narrowing, segment)
-        section.at_disc = plateau(np.asarray(w), 4.0, 12.0)
+        section.at_disc = plateau(np.array([w]), 4.0, 12.0)
         sections.append(section)
     return sections
 
@@ -70,7 +70,7 @@ def _recess(anatomy: Anatomy, segment: int, side: int) -> float:
     gaps = []
     for section in _sections(anatomy, segment):
         u = sign * section.recess_place
-        gaps.append(float(roof(section, u) - wall(section, u)))
+        gaps.append(float((roof(section, u) - wall(section, u))[0]))
     return min(gaps)
 
 

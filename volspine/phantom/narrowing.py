@@ -79,29 +79,29 @@ def narrow(subject: Subject, wanted: Wanted, rng: np.random.Generator) -> Narrow
 
 
 def disc_section(subject: Subject, shapes: Narrowing, segment: int) -> CanalSection:
-    """Return the canal's cross-section through the middle of a disc, as scalars."""
+    """Return the canal's cross-section through the middle of a disc; arrays of shape (1,)."""
 
     def mean(values: FloatArray) -> FloatArray:
-        return np.asarray((values[segment] + values[segment + 1]) / 2)
+        return np.atleast_1d((values[segment] + values[segment + 1]) / 2)
 
     return CanalSection(
-        at_disc=np.asarray(1.0),
+        at_disc=np.ones(1),
         half_depth=mean(subject.depths) / 2,
         half_width=mean(subject.widths) / 2,
         canal_depth=mean(subject.canal_depths),
         sac_area=mean(subject.sac_areas),
-        bulge=shapes.bulge[segment],
-        flavum=shapes.flavum[segment],
-        shrink=shapes.shrink[segment],
-        recess_place=np.asarray(recess_place(subject)[segment]),
-        recess=(shapes.recess[segment, 0], shapes.recess[segment, 1]),
+        bulge=shapes.bulge[segment : segment + 1],
+        flavum=shapes.flavum[segment : segment + 1],
+        shrink=shapes.shrink[segment : segment + 1],
+        recess_place=recess_place(subject)[segment : segment + 1],
+        recess=(shapes.recess[segment, :1], shapes.recess[segment, 1:]),
     )
 
 
 def sac_area(section: CanalSection, step_mm: float = _STEP_MM) -> float:
     """Return the area of the sac in a cross-section, mm2, edges counted by their share."""
     u = np.arange(-15.0, 15.0, step_mm) + step_mm / 2
-    front = float(section.half_depth)
+    front = float(section.half_depth[0])
     v = np.arange(front - 3.0, front + 22.0, step_mm)[:, None] + step_mm / 2
     share = np.clip(0.5 - sac_distance(section, u, v) / step_mm, 0.0, 1.0)
     return float(share.sum()) * step_mm * step_mm
@@ -111,7 +111,7 @@ def _close_canal(
     subject: Subject, shapes: Narrowing, segment: int, ratio: float, split: FloatArray
 ) -> None:
     """Bisect one number that drives bulge, flavum and sac until the area is right."""
-    goal = ratio * float(disc_section(subject, shapes, segment).sac_area)
+    goal = ratio * float(disc_section(subject, shapes, segment).sac_area[0])
     low, high = -0.5, 2.6
     for _ in range(14):
         middle = (low + high) / 2
@@ -130,7 +130,7 @@ def _press_canal(shapes: Narrowing, segment: int, press: float, split: FloatArra
 
 
 def _decide(clearance: FloatArray) -> FloatArray:
-    """Part clearances at the least that counts as fat, so that no direction is a matter of taste."""
+    """Part clearances at the least that counts as fat, so that every direction is clear."""
     less = 0.85 * FAT_MM - 3.0 * (FAT_MM - clearance)
     more = 1.15 * FAT_MM + 1.25 * (clearance - FAT_MM)
     return np.asarray(np.maximum(np.where(clearance < FAT_MM, less, more), 0.0))
@@ -142,7 +142,7 @@ def _lobe(angle: FloatArray, centre: float, width: float) -> FloatArray:
 
 def angles() -> FloatArray:
     """Return the directions around a root: 0 posterior, pi/2 caudal, pi anterior; shape (A,)."""
-    return np.arange(ANGLES) * (2 * np.pi / ANGLES)
+    return np.arange(ANGLES, dtype=np.float64) * (2 * np.pi / ANGLES)
 
 
 def _normal_clearance(look: FloatArray) -> FloatArray:
@@ -158,7 +158,8 @@ def _close_foramen(
     angle = angles()
     weight = 0.15 + look[4:8] / look[4:8].sum() * 2.0
     centres = (0.0, 0.5 * np.pi, 0.8 * np.pi, 1.5 * np.pi)  # facet, endplate, disc, pedicle
-    press = 0.3 + sum(w * _lobe(angle, c, 0.75) for w, c in zip(weight, centres, strict=True))
+    lobes = [w * _lobe(angle, c, 0.75) for w, c in zip(weight, centres, strict=True)]
+    press = np.asarray(0.3 + np.sum(lobes, axis=0))
     full = shapes.clearance[place].copy()
     yields = ((full - FAT_MM) / press)[:: ANGLES // RAYS]
     kept = int(np.clip(round(share * RAYS), 0, RAYS))

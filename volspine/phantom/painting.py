@@ -50,8 +50,8 @@ class SignalCanvas:
         """Blend a tissue's signals over the values."""
         share = np.clip(0.5 - distance * np.float32(1.0 / self.pixel_mm), 0.0, 1.0)
         share = share.astype(np.float32, copy=False) * opacity
-        for value, signal in zip(self.values, self.signals[:, tissue], strict=True):
-            value += share * (signal - value)
+        for n, signal in enumerate(self.signals[:, tissue]):
+            self.values[n] += share * (signal - self.values[n])
 
 
 class LabelCanvas:

@@ -1,9 +1,9 @@
 """Plan: which series are acquired, where every slice lies, and in which order they are numbered.
 
-Slices are planned in the body frame, as a technologist plans them on the patient, and the whole body
-is then turned and shifted in the scanner. The distributions are those of public lumbar studies:
-sagittal series of about 17 slices run right to left in 64 %; two thirds of the axial series hold one
-tilted stack a disc, and 12 % run from feet to head.
+Slices are planned in the body frame, as a technologist plans them on the patient, and the whole
+body is then turned and shifted in the scanner. The distributions are those of public lumbar
+studies: sagittal series of about 17 slices run right to left in 64 %; two thirds of the axial
+series hold one tilted stack a disc, and 12 % run from feet to head.
 
 Legend:
     body frame     x left, y posterior, z cranial; origin at the middle of L3
@@ -91,7 +91,7 @@ class SeriesPlan:
         return self.field_mm / self.matrix
 
     def axes(self, index: int) -> tuple[FloatArray, FloatArray]:
-        """Return the directions of a slice's columns and rows (x and y of the image), body frame."""
+        """Return a slice's image axes x and y (along a row, down a column), body frame."""
         if self.is_sagittal:
             return np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0])
         tilt = float(self.tilts[index])
@@ -163,7 +163,7 @@ def _sagittal_pair(
     small = spec.size is Size.SMALL
     count = 9 if small else int(np.clip(round(rng.normal(16.5, 2.2)), 12, 21))
     spacing = 6.5 if small else float(np.clip(rng.normal(4.5, 0.4), 3.8, 5.6))
-    reach = (np.arange(count) - (count - 1) / 2) * spacing
+    reach = _centred(count, spacing)
     middle = float(rng.normal(0, 1.5))
     runs_right_to_left = rng.random() < 0.64
     # Left is +x, so right to left means growing x.
@@ -257,7 +257,11 @@ def _stack(
     count, spacing = size
     middle, tilt = disc_plane(anatomy, level)
     tilt += float(np.deg2rad(np.clip(rng.normal(0, 3.0), -8, 8)))
-    return _pile(middle, tilt, (np.arange(count) - (count - 1) / 2) * spacing)
+    return _pile(middle, tilt, _centred(count, spacing))
+
+
+def _centred(count: int, spacing: float) -> FloatArray:
+    return (np.arange(count, dtype=np.float64) - (count - 1) / 2) * spacing
 
 
 def _pile(middle: FloatArray, tilt: float, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -278,4 +282,4 @@ def _block(
     middle = (ends[0] + ends[1]) / 2
     reach = float((ends[0] - ends[1]) @ normal) / 2 + 12.0
     count = int(np.ceil(2 * reach / spacing)) + 1
-    return _pile(middle, tilt, (np.arange(count) - (count - 1) / 2) * spacing)
+    return _pile(middle, tilt, _centred(count, spacing))

@@ -8,9 +8,9 @@ and the grade is the number of cut points below it, so the cuts are normal quant
 polychoric correlations of the labels as read, solved for readers whose errors within one study
 correlate by one half, and repaired to be positive definite. Left and right are symmetrised.
 
-Reader noise y = z + sigma e is set per finding so that two readers agree as published: linear-weighted
-kappa .73 (canal), .58 (foramen), .49 (subarticular; Lurie 2008). A consensus of three divides the
-sigma by the root of three.
+Reader noise y = z + sigma e is set per finding so that two readers agree as published, in
+linear-weighted kappa: .73 (canal), .58 (foramen), .49 (subarticular; Lurie 2008). A consensus of
+three divides the sigma by the root of three.
 """
 
 import csv

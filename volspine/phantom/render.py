@@ -64,7 +64,7 @@ def render_labels(anatomy: Anatomy, plan: SeriesPlan) -> NDArray[np.int16]:
         return LabelCanvas(values[0])
 
     _paint_slices(anatomy, plan, images, (canvas, np.zeros(1)))
-    return images[0]
+    return np.asarray(images[0])
 
 
 def _paint_slices(
@@ -85,7 +85,8 @@ def _paint_slices(
 
 def pixel_offsets(plan: SeriesPlan) -> NDArray[np.float64]:
     """Return the acquired pixels' places along a side, from the middle of the slice, mm."""
-    return (np.arange(plan.acquired) - (plan.acquired - 1) / 2) * (plan.field_mm / plan.acquired)
+    steps = np.arange(plan.acquired, dtype=np.float64) - (plan.acquired - 1) / 2
+    return steps * (plan.field_mm / plan.acquired)
 
 
 class _SagittalPlane:

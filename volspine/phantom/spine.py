@@ -71,7 +71,7 @@ def _outline(c: Section, u: Array) -> Array:
     p, q = np.abs(u) / c.half_width, np.abs(v) / c.half_depth
     radius = np.cbrt(p * p * p + q * q * q)
     size = np.sqrt(u * u + v * v) + 1e-3
-    return size * (1.0 - 1.0 / np.maximum(radius, 0.05))
+    return np.asarray(size * (1.0 - 1.0 / np.maximum(radius, 0.05)))
 
 
 def paint_arch(canvas: Canvas, c: Section, u: Array) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from volspine.anatomy import LEVELS, TARGETS, Finding, Side
-from volspine.phantom.narrowing import Wanted
+from volspine.phantom.narrowing import RAYS, Wanted
 from volspine.phantom.prevalence import cutpoints
 from volspine.types import FloatArray, IntArray
 
@@ -19,7 +19,7 @@ __all__ = ["THRESHOLDS", "grade_measures", "measure_of", "severity_of", "wanted"
 
 THRESHOLDS: Mapping[Finding, tuple[float, float]] = {
     Finding.CANAL: (0.62, 0.45),
-    Finding.FORAMEN: (0.45, 0.12),
+    Finding.FORAMEN: (14.5 / RAYS, 3.5 / RAYS),
     Finding.RECESS: (4.0, 2.5),
 }
 """Least measure of a normal or mild, and of a moderate level: ratio, share of directions, mm."""

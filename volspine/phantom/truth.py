@@ -1,10 +1,10 @@
 """Truth: what is known of a synthetic study before any image is made.
 
-Spec -> severity -> wanted measures -> anatomy -> measured grades and landmarks. The grades are those
-of the measured geometry, never of the parameters that made it.
+Spec -> severity -> wanted measures -> anatomy -> measured grades and landmarks. The grades are
+those of the measured geometry, never of the parameters that made it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,41 +56,43 @@ class Truth:
 
 def build_truth(spec: Spec) -> Truth:
     """Build the anatomy of a study, measure it, and grade what was measured."""
-    target, pair = _wanted_measures(spec)
-    load = float(severity_of(target).clip(-3, 3).mean()) if spec.cohort is not Cohort.PAIRS else 0.5
-    rng = spec.stream(Stage.SUBJECT)
-    subject = draw_subject(rng, min(load, 1.5), 4.0 if spec.cohort is Cohort.SHIFT else 1.0)
-    anatomy = assemble(subject, narrow(subject, wanted(target), rng))
-    measured = measure(anatomy)
-    grades = grade_measures(measured)
-    severity = severity_of(measured)
-    return Truth(spec, anatomy, measured, grades, severity, landmarks(anatomy), pair)
-
-
-def _wanted_measures(spec: Spec) -> tuple[FloatArray, Pair | None]:
+    if spec.cohort is Cohort.PAIRS:
+        return _paired(spec)
     rng = spec.stream(Stage.SEVERITY)
     if spec.cohort is Cohort.PROBE:
-        return draw_measures(rng.integers(0, 3, len(TARGETS)), rng), None
-    if spec.cohort is Cohort.PAIRS:
-        return _pair_measures(spec, rng)
-    return measure_of(draw_severity(rng, 1)[0]), None
+        return _build(spec, draw_measures(rng.integers(0, 3, len(TARGETS)), rng))
+    return _build(spec, measure_of(draw_severity(rng, 1)[0]))
 
 
-def _pair_measures(spec: Spec, rng: np.random.Generator) -> tuple[FloatArray, Pair]:
-    """Draw measures that two studies share but for one target."""
-    grades = rng.integers(0, 3, len(TARGETS))
-    measures = draw_measures(grades, rng)
-    changed = int(rng.integers(0, len(TARGETS)))
-    other = grades.copy()
-    other[changed] = (grades[changed] + rng.integers(1, 3)) % 3
-    measures[changed] = draw_measures(grades, rng)[changed]
-    changed_to = draw_measures(other, rng)[changed]
-    here, there = int(grades[changed]), int(other[changed])
-    if spec.index % 2:
-        measures[changed] = changed_to
-        here, there = there, here
-    partner = Spec(seed=spec.seed, index=spec.index ^ 1, cohort=spec.cohort).study_id
-    return measures, Pair(partner, TARGETS[changed], (here, there))
+def _build(spec: Spec, measures: FloatArray) -> Truth:
+    """Build the anatomy that should have the given measures."""
+    load = float(severity_of(measures).clip(-3, 3).mean())
+    worn = 0.5 if spec.cohort is Cohort.PAIRS else min(load, 1.5)
+    rng = spec.stream(Stage.SUBJECT)
+    subject = draw_subject(rng, worn, 4.0 if spec.cohort is Cohort.SHIFT else 1.0)
+    anatomy = assemble(subject, narrow(subject, wanted(measures), rng))
+    measured = measure(anatomy)
+    grades = grade_measures(measured)
+    return Truth(spec, anatomy, measured, grades, severity_of(measured), landmarks(anatomy))
+
+
+def _paired(spec: Spec) -> Truth:
+    """Build one of two studies that differ in one grade; draw again until that is all."""
+    rng = spec.stream(Stage.SEVERITY)
+    partner = replace(spec, index=spec.index ^ 1).study_id
+    while True:
+        grades = rng.integers(0, 3, len(TARGETS))
+        changed = int(rng.integers(0, len(TARGETS)))
+        other = grades.copy()
+        other[changed] = (grades[changed] + rng.integers(1, 3)) % 3
+        first, second = draw_measures(grades, rng), draw_measures(other, rng)
+        second = np.where(np.arange(len(TARGETS)) == changed, second, first)
+        truths = [_build(spec, measures) for measures in (first, second)]
+        differs = np.flatnonzero(truths[0].grades != truths[1].grades)
+        if list(differs) == [changed]:
+            here, there = truths if spec.index % 2 == 0 else truths[::-1]
+            steps = (int(here.grades[changed]), int(there.grades[changed]))
+            return replace(here, pair=Pair(partner, TARGETS[changed], steps))
 
 
 def landmarks(anatomy: Anatomy) -> FloatArray:
@@ -122,9 +124,9 @@ def _depth(anatomy: Anatomy, target: Target, segment: int) -> float:
     """Return the depth v of a canal's or recess's landmark in the middle plane of the disc."""
     section = disc_section(anatomy.subject, anatomy.narrowing, segment)
     if target.side is None:
-        return float(sac_centre(section))
+        return float(sac_centre(section)[0])
     u = section.recess_place * _SIGN[target.side]
-    return float(wall(section, u) + roof(section, u)) / 2
+    return float((wall(section, u) + roof(section, u))[0]) / 2
 
 
 def _settle(

@@ -151,6 +151,15 @@ def test_an_interrupt_exits_with_130_and_no_traceback(command, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "code", "shown"), [(None, 0, ""), (2, 2, ""), ("no", 1, "volspine: no\n")]
+)
+def test_an_exit_asked_for_from_within_is_an_exit_code(given, code, shown, command, capsys):
+    command(raising(SystemExit(given)))
+    assert main(["targets"]) == code
+    assert capsys.readouterr().err == shown
+
+
 def test_warnings_of_our_log_are_shown_and_quiet_silences_them(command, capsys):
     command(lambda _: logging.getLogger("volspine.dicom").warning("one slice is missing") or 0)
     main(["targets"])

@@ -91,7 +91,7 @@ def _guarded(arguments: list[str]) -> int:
         _close_quietly()
         return 0
     except SystemExit as request:  # argparse after --help, LightningCLI after a usage error.
-        return request.code if isinstance(request.code, int) else int(request.code is not None)
+        return _exit_code(request)
     except Exception as error:
         log.debug("traceback", exc_info=True)
         _complain(f"internal error: {_where(error)}; run again with --debug to see all of it")
@@ -151,6 +151,13 @@ def _unknown(name: str) -> ConfigurationError:
         remedy=f"{guess}see: volspine --help",
         code="VS-CFG-002",
     )
+
+
+def _exit_code(request: SystemExit) -> int:
+    if request.code is None or isinstance(request.code, int):
+        return request.code or 0
+    _complain(request.code)
+    return _INTERNAL
 
 
 def _where(error: Exception) -> str:

@@ -148,8 +148,16 @@ class _Cli(LightningCLI):
             kwargs["logger"] = [table, board]
         if config.enable_progress_bar is None:
             kwargs["enable_progress_bar"] = sys.stderr.isatty()
-        kwargs["callbacks"] = [*(config.callbacks or []), *_callbacks(root, logs=config.logger)]
+        ours = _callbacks(root, chooses=self._chooses(), logs=config.logger is not False)
+        kwargs["callbacks"] = [*(config.callbacks or []), *ours]
         return super().instantiate_trainer(**kwargs)
+
+    def _chooses(self) -> bool:
+        """Whether a checkpoint is chosen, which takes a validation set."""
+        if self.subcommand != "fit":
+            return False
+        self.datamodule.setup("fit")
+        return bool(self.datamodule.studies("val"))
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
@@ -192,16 +200,17 @@ def find_checkpoint(name: str | Path, run: Path) -> Path:
     return path
 
 
-def _callbacks(root: Path, *, logs: Any) -> list[pl.Callback]:
-    keep = ModelCheckpoint(
-        dirpath=root / "checkpoints",
-        filename="best",
-        monitor="val/score",
-        mode="min",
-        save_last=True,
-    )
-    watch: list[pl.Callback] = [keep, StopOnNonFiniteLoss()]
-    return watch if logs is False else [*watch, LearningRateMonitor("epoch")]
+def _callbacks(root: Path, *, chooses: bool, logs: bool) -> list[pl.Callback]:
+    folder = root / "checkpoints"
+    watch: list[pl.Callback] = [StopOnNonFiniteLoss(), _checkpoint(folder, "last", None)]
+    if chooses:
+        watch.append(_checkpoint(folder, "best", "val/score"))
+    return [*watch, LearningRateMonitor("epoch")] if logs else watch
+
+
+def _checkpoint(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
+    # At the end of the epoch, not of its validation: what is resumed then is a whole epoch.
+    return ModelCheckpoint(folder, name, monitor=monitor, save_on_train_epoch_end=True)
 
 
 def _first_sentence(text: str) -> str:

@@ -18,7 +18,6 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint  # 
 from pytorch_lightning.cli import (  # noqa: E402
     LightningArgumentParser,
     LightningCLI,
-    OptimizerCallable,
     SaveConfigCallback,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
@@ -30,7 +29,6 @@ __all__ = [
     "LightningArgumentParser",
     "LightningCLI",
     "ModelCheckpoint",
-    "OptimizerCallable",
     "SaveConfigCallback",
     "TensorBoardLogger",
     "pl",

@@ -13,18 +13,19 @@ with `weights_only=True` and no class name in it is ever looked up:
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from volspine import __version__
 from volspine.data.datamodule import RsnaDataModule
 from volspine.data.dataset import Batch
-from volspine.data.lightning import OptimizerCallable, pl
+from volspine.data.lightning import pl
 from volspine.data.splits import write_split
 from volspine.decide import frequencies
 from volspine.errors import ConfigurationError
@@ -43,6 +44,7 @@ CHECKPOINT_KEY = "volspine"
 
 _SCHEDULE = Schedule()
 
+MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 Seen = tuple[Tensor, Tensor, list[str]]
 
 
@@ -56,7 +58,7 @@ class GradingTask(pl.LightningModule):
         schedule: How the learning rate goes.
         average_mirrors: Whether validation and test grade a study and its mirror image and
             average, as the predictor does.
-        seed: Of dropout; each epoch starts from (seed, epoch), so that resuming changes nothing.
+        seed: Of dropout.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class GradingTask(pl.LightningModule):
         grader: nn.Module,
         *,
         loss: GradingLoss | None = None,
-        optimizer: OptimizerCallable = torch.optim.AdamW,
+        optimizer: MakeOptimizer = torch.optim.AdamW,
         schedule: Schedule = _SCHEDULE,
         average_mirrors: bool = True,
         seed: int = 0,
@@ -115,13 +117,11 @@ class GradingTask(pl.LightningModule):
         if self.trainer.is_global_zero:
             write_split(data.split, self._folder() / "split.json")
 
-    def on_train_epoch_start(self) -> None:
-        """Start the epoch's random numbers from (seed, epoch)."""
-        torch.manual_seed(1_000_003 * self.seed + self.current_epoch)
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         del batch_idx
+        # Dropout then depends on seed and step alone, and a resumed run repeats an unbroken one.
+        torch.manual_seed(1_000_003 * self.seed + self.global_step)
         parts = self.loss(self.grader(batch["volume"]), batch)
         size = len(batch["study_id"])
         named = {f"train/{name}": value.detach() for name, value in parts.items()}

@@ -1,0 +1,94 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from volspine.decide import frequencies, prior
+from volspine.metrics.rsna import rsna_terms
+from volspine.tasks.evaluation import evaluate, predictions_csv
+
+
+def drawn(studies=40, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.choice(3, p=[0.7, 0.2, 0.1], size=(studies, 25))
+
+
+def said_of(grades, confidence):
+    wrong = (1 - confidence) / 2
+    return np.where(np.arange(3) == grades[..., None], confidence, wrong)
+
+
+def test_the_prior_against_itself_gains_exactly_nothing():
+    grades, known = drawn(), frequencies(drawn(seed=1))
+    result = evaluate(np.broadcast_to(known, (40, 25, 3)).copy(), grades, known)
+    assert result.score == result.prior
+    assert result.gain == 0.0
+    assert (result.interval.low, result.interval.high) == (0.0, 0.0)
+
+
+def test_the_priors_score_is_that_of_the_decided_frequencies():
+    grades, training = drawn(), drawn(seed=1)
+    result = evaluate(said_of(grades, 0.9), grades, frequencies(training))
+    constant = np.broadcast_to(prior(training), (40, 25, 3)).copy()
+    assert result.prior == rsna_terms(grades, constant).score()
+
+
+def test_a_model_that_knows_has_an_interval_above_zero_and_one_that_is_wrong_below():
+    grades, known = drawn(), frequencies(drawn(seed=1))
+    good = evaluate(said_of(grades, 0.9), grades, known)
+    assert 0 < good.interval.low < good.gain < good.interval.high
+    bad = evaluate(said_of(2 - grades, 0.9), grades, known)
+    assert bad.interval.low < bad.gain < bad.interval.high < 0
+
+
+def test_the_decision_layer_is_applied_before_scoring():
+    # p = (1/2, 1/4, 1/4) is reported as (1/4, 1/4, 1/2): a severe grade then costs ln 2.
+    grades = np.full((2, 25), 2)
+    p = np.broadcast_to([0.5, 0.25, 0.25], (2, 25, 3)).copy()
+    result = evaluate(p, grades, frequencies(grades))
+    assert result.score.spinal == pytest.approx(np.log(2))
+
+
+def test_missing_labels_are_not_scored():
+    grades = drawn()
+    partly = grades.copy()
+    partly[:, 5:15] = -1
+    partly[::2, 5] = grades[::2, 5]
+    known = frequencies(grades)
+    changed = said_of(grades, 0.8)
+    changed[:, 6:15] = [0.2, 0.3, 0.5]
+    results = [evaluate(p, partly, known).score for p in (said_of(grades, 0.8), changed)]
+    assert results[0] == results[1]
+
+
+def test_the_interval_is_paired_and_the_same_for_the_same_seed():
+    grades, known = drawn(), frequencies(drawn(seed=1))
+    p = said_of(grades, 0.6)
+    one, two = (evaluate(p, grades, known, seed=3) for _ in range(2))
+    assert one == two
+    assert evaluate(p, grades, known, seed=4).interval != one.interval
+
+
+def test_the_summary_says_score_prior_and_interval():
+    grades, known = drawn(), frequencies(drawn(seed=1))
+    result = evaluate(said_of(grades, 0.9), grades, known)
+    assert f"score {result.score.total:.4f}" in str(result)
+    assert f"prior {result.prior.total:.4f}" in str(result)
+    assert "40 studies" in str(result)
+    table = result.to_dict()
+    assert table["prior"] - table["score"] == pytest.approx(table["prior_minus_score"])
+    assert np.mean(list(table["terms"].values())) == pytest.approx(table["score"])
+    assert table["prior_minus_score_interval_90"] == [result.interval.low, result.interval.high]
+
+
+def test_predictions_are_25_rows_a_study_with_labels_where_there_are_some():
+    grades = np.full((2, 25), -1)
+    grades[1, 24] = 2
+    text = predictions_csv(np.full((2, 25, 3), 1 / 3), grades, ["a", "b"])
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 50
+    assert rows[0]["row_id"] == "a_spinal_canal_stenosis_l1_l2"
+    assert (rows[0]["grade"], rows[-1]["grade"]) == ("", "2")
+    assert rows[-1]["row_id"] == "b_right_subarticular_stenosis_l5_s1"
+    assert float(rows[3]["moderate"]) == pytest.approx(1 / 3, abs=1e-6)

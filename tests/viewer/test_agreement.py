@@ -92,8 +92,15 @@ def test_in_every_pane(ball_study, ball_mm, protocol, plane):
     assert abs(off) <= 0.5
 
 
-@pytest.mark.parametrize("make", [voxel_scene, point_scene])
-@pytest.mark.parametrize("renderer", ["software", "open3d"])
+@pytest.mark.parametrize(
+    ("make", "renderer"),
+    [
+        (voxel_scene, "software"),
+        (point_scene, "software"),
+        (voxel_scene, "open3d"),
+        pytest.param(point_scene, "open3d", marks=pytest.mark.slow),
+    ],
+)
 def test_in_the_rendered_picture(ball_study, ball_mm, make, renderer, caplog):
     scene = make(ball_study, protocol=Protocol.SAGITTAL_T2, is_cut=False)
     camera = frame((np.array([-60.0] * 3), np.array([60.0] * 3)), (300, 200))

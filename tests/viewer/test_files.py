@@ -94,6 +94,7 @@ def test_a_ply_file_of_points_holds_places_and_colours():
     assert vertices["color"].tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
+@pytest.mark.slow
 def test_open3d_reads_the_ply_file(tmp_path):
     try:
         o3d = open3d()

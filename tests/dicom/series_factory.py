@@ -82,7 +82,7 @@ def make_slice(
     ds.SOPClassUID, ds.SOPInstanceUID = MR, f"{STUDY}.1.{number}"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = STUDY, SERIES
     ds.PatientID, ds.PatientName = "CANARY-ID", "Canary^Name"
-    ds.InstanceNumber = number
+    ds.InstanceNumber, ds.SeriesDescription = number, "T2"
     ds.ImagePositionPatient, ds.ImageOrientationPatient = text(position), text(cosines)
     ds.PixelSpacing = text(spacing)
     ds.FrameOfReferenceUID = f"{STUDY}.99"

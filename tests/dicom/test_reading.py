@@ -124,10 +124,7 @@ def test_sources_say_which_file_each_slice_came_from(tmp_path):
 
 
 def test_stacks_and_sources_shrink_together_when_a_slice_cannot_be_decoded(tmp_path):
-    slices = series(5)
-    for ds in slices:
-        ds.SeriesDescription = "T2"  # Else the contrast is looked at, which decodes at once.
-    save_all(slices, tmp_path, RLELossless)
+    save_all(series(5), tmp_path, RLELossless)
     for name in ("5.dcm", "3.dcm"):
         path = tmp_path / name
         path.write_bytes(path.read_bytes()[:-60])
@@ -169,9 +166,9 @@ def test_a_zip_with_names_that_lead_out_of_it_writes_nothing_and_reads(tmp_path)
 def test_a_zip_bomb_is_refused_before_it_unfolds(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("1.dcm", b"\0" * 128 + b"DICM" + b"\0" * (80 << 20))
+        archive.writestr("1.dcm", b"\0" * 128 + b"DICM" + b"\0" * (4 << 20))
     with pytest.raises(LimitError, match="ratio"):
-        read_study(path)
+        read_study(path, limits=Limits(ratio_from_bytes=1 << 20))
 
 
 def test_a_damaged_zip_is_an_input_error(tmp_path):

@@ -54,6 +54,7 @@ def test_shards_take_every_nth_study(root, bundle, tmp_path):
         assert len(rows(out / "summary.csv")) == index
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(root, bundle, tmp_path):
     common = ["predict", str(root), "--model", bundle, "--format", "csv", "--quiet"]
     assert main([*common, "--out", str(tmp_path / "a")]) == 0

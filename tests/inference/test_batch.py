@@ -2,13 +2,14 @@
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from tests.inference.made_up import make_study, tiny_card, tiny_grader
 from volspine.dicom.study import Study
-from volspine.errors import GeometryError, InputError
+from volspine.errors import GeometryError, InputError, MissingExtraError
 from volspine.inference import batch
 from volspine.inference.batch import Job, grade_batch, write_result
 from volspine.inference.bundle import write_bundle
@@ -232,3 +233,20 @@ def test_the_numbers_survive_the_file(tiny_bundle, tmp_path):
 
     again_read = read_manifest(folder / "result.json")
     assert np.array_equal(again_read.probabilities, graded.grades.probabilities)
+
+
+def test_a_study_that_allows_no_dicom_output_gets_a_note(tiny_bundle, tmp_path):
+    pytest.importorskip("highdicom", reason="highdicom is not installed")
+    graded = Predictor(tiny_bundle, device="cpu").predict(make_study(name="x"))
+    folder = write_result(graded, tmp_path, ("csv", "sr", "sc"))
+    assert sorted(path.name for path in folder.iterdir()) == ["grades.csv", "result.json"]
+    (note,) = json.loads((folder / "result.json").read_text())["notes"]
+    assert "no DICOM identifiers" in note
+
+
+def test_without_highdicom_the_batch_says_what_to_install(job, monkeypatch):
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    wanted = Job(out=job.out, model=job.model, device="cpu", formats=("sr",))
+    with pytest.raises(MissingExtraError, match="highdicom") as caught:
+        grade_batch([], wanted)
+    assert "volspine[sr]" in caught.value.remedy

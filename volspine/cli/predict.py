@@ -26,7 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     add("--model", type=Path, metavar="BUNDLE", help="model folder; the demo bundle if omitted")
-    add("--format", default=_FORMATS, metavar="LIST", help=f"some of {_FORMATS} (default: all)")
+    add(
+        "--format",
+        default=_FORMATS,
+        metavar="LIST",
+        help=f"some of {_FORMATS},sr,sc; sr and sc repeat the patient's identifiers "
+        f"(default: {_FORMATS})",
+    )
     add("--protocol", choices=_PROTOCOLS, help="what a lone NIfTI file is")
     add("--shard", metavar="I/N", help="only every N-th study, from the I-th")
     existing = parser.add_mutually_exclusive_group()

@@ -10,7 +10,7 @@ results in the folder: whatever was interrupted, resumed or sharded, they agree 
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from volspine.inference.tables import EXISTS, Failure, name_from_path, write_tab
 from volspine.jobs import run_many, write_bytes, write_text
 from volspine.report.html import render_report
 from volspine.report.manifest import manifest_text, model_notices, read_manifest
+from volspine.report.structured import require_highdicom
 from volspine.report.table import GRADE_COLUMNS, csv_text, grade_rows
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "Job", "Report", "grade_batch", "write_result"]
 
 DEFAULT_FORMATS = ("csv", "json", "html")
-FORMATS = DEFAULT_FORMATS
+FORMATS = (*DEFAULT_FORMATS, "sr", "sc")
 """What can be written for each study; `result.json` always is."""
 
 RESULT = "result.json"
@@ -101,6 +102,8 @@ def grade_batch(
     Raises:
         VolspineError: If the model cannot be loaded or the folder not be written.
     """
+    if {"sr", "sc"} & set(job.formats):
+        require_highdicom()
     bundle = _predictor(job.model, job.device).bundle
     attempted = [path for path, _ in unreadable]
     names: set[str] = set()
@@ -139,8 +142,26 @@ def write_result(graded: GradedStudy, out: Path, formats: Sequence[str] = DEFAUL
         for image in graded.key_images:
             write_bytes(folder / image.file_name, image.png)
         write_text(folder / "report.html", render_report(graded.grades, graded.key_images))
-    write_text(folder / RESULT, manifest_text(graded.grades))
+    grades = graded.grades
+    notes = [_dicom_note(graded, folder, name) for name in ("sr", "sc") if name in formats]
+    if any(notes):
+        provenance = {**grades.provenance, "notes": list(dict.fromkeys(filter(None, notes)))}
+        grades = replace(grades, provenance=provenance)
+    write_text(folder / RESULT, manifest_text(grades))
     return folder
+
+
+def _dicom_note(graded: GradedStudy, folder: Path, name: str) -> str:
+    """Write a DICOM output; return why there is none if the study does not allow it."""
+    try:
+        if name == "sr":
+            graded.save_sr(folder)
+        else:
+            graded.save_sc(folder)
+    except ConfigurationError as error:
+        log.warning("%s: %s", graded.name, error.message)
+        return error.message
+    return ""
 
 
 def _distinct(studies: Sequence[Path], failures: list[Failure]) -> list[Path]:

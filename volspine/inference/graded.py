@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from volspine.dicom.study import Study
 from volspine.grades import Status, StudyGrades
-from volspine.jobs import write_text
+from volspine.jobs import write_bytes, write_text
 from volspine.report.html import render_report
 from volspine.report.keyimages import KeyImage, key_images
 from volspine.report.manifest import manifest
+from volspine.report.structured import secondary_captures, structured_report
 from volspine.report.table import (
     GRADE_COLUMNS,
     SUBMISSION_COLUMNS,
@@ -90,3 +91,25 @@ class GradedStudy:
         """
         write_text(Path(path), render_report(self.grades, self.key_images))
         return Path(path)
+
+    def save_sr(self, folder: str | Path) -> Path:
+        """Write `sr.dcm`, a Comprehensive 3D SR in the study's own Study Instance UID.
+
+        It repeats the patient's identifiers, unlike every other output.
+
+        Raises:
+            MissingExtraError: If highdicom is not installed.
+            ConfigurationError: If the study lacks what a report must repeat, or was refused.
+            OutputError: If it cannot be written.
+        """
+        path = Path(folder) / "sr.dcm"
+        write_bytes(path, structured_report(self.study, self.grades))
+        return path
+
+    def save_sc(self, folder: str | Path) -> list[Path]:
+        """Write the key images as `sc_<level>_<condition>.dcm`; errors as for `save_sr`."""
+        written = []
+        for name, data in secondary_captures(self.study, self.grades, self.key_images):
+            write_bytes(Path(folder) / name, data)
+            written.append(Path(folder) / name)
+        return written

@@ -77,12 +77,14 @@ class KeyImage:
         caption: One line about it.
         png: The picture, encoded.
         is_located: Whether the target's place is drawn.
+        edges: What lies at the left, right, top and bottom edge: R, L, A, P, S or I.
     """
 
     target: Target
     caption: str
     png: bytes
     is_located: bool
+    edges: tuple[str, str, str, str]
 
     @property
     def file_name(self) -> str:
@@ -147,7 +149,9 @@ def _key_image(study: Study, grades: StudyGrades, t: int) -> KeyImage | None:
         detail += f", {_default_place_in_words(target)}; the level was not located"
     mark = view.locate(point) if is_located else None
     lines = (caption, detail, notices(grades)[-1])
-    return KeyImage(target, f"{caption} ({detail})", _draw(view, mark, lines), is_located)
+    return KeyImage(
+        target, f"{caption} ({detail})", _draw(view, mark, lines), is_located, view.edges
+    )
 
 
 def _caption(grades: StudyGrades, t: int) -> str:

@@ -338,3 +338,19 @@ def test_normalised_series_do_not_depend_on_the_scanners_unit():
     b = sample_study(study_of(series_of(brighter)), SMALL, normalize=True).images
     np.testing.assert_allclose(a, b, atol=1e-5)
     assert 0.9 < a.max() <= 1.5
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_order_in_which_voxels_are_stored_does_not_matter(axis):
+    rng = np.random.default_rng(4)
+    shape = (30, 28, 7)
+    affine = affine_of(SAGITTAL @ tilt(9), (1.1, 0.9, 4.0), shape, (5, 6, 7))
+    stack = Stack.from_array(rng.uniform(0, 900, shape).astype(np.float32), affine)
+    turned = affine.copy()
+    turned[:3, 3] += affine[:3, axis] * (shape[axis] - 1)
+    turned[:3, axis] *= -1
+    twin = Stack.from_array(np.flip(stack.voxels, axis).copy(), turned)
+    grid = SMALL.centered_on(study_of(series_of(stack)))
+    a, b = sample_stack(stack, grid), sample_stack(twin, grid)
+    np.testing.assert_array_equal(a[1], b[1])
+    np.testing.assert_allclose(a[0], b[0], atol=1e-3)

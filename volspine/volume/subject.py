@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from volspine.anatomy import PROTOCOLS
 from volspine.dicom.study import Study
+from volspine.errors import NoUsableSeriesError
 from volspine.volume.grid import Grid
 from volspine.volume.image import label_map, scalar_image
 from volspine.volume.sample import sample_study
@@ -33,8 +34,6 @@ def voxelize(study: Study, grid: Grid | None = None) -> "torchio.Subject":
         NoUsableSeriesError: If no graded protocol reaches into the grid.
     """
     import torchio
-
-    from volspine.errors import NoUsableSeriesError
 
     sampled = sample_study(study, grid)
     images: dict[str, torchio.Image] = {}

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS, Finding, Protocol
+from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.errors import NoUsableSeriesError
 from volspine.geometry.cloud import PointCloud, cloud_of_slices, joined
 from volspine.grades import StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
-from volspine.viewer.palette import GRADE_COLORS, UNKNOWN_COLOR, color_of
-from volspine.viewer.scene import Faces, Marker, Points, Scene
+from volspine.viewer.findings import level_points, markers
+from volspine.viewer.palette import color_of
+from volspine.viewer.scene import Faces, Points, Scene
 from volspine.viewer.tissue import body_mask
 from volspine.volume.grid import Grid, coverage_mm
 from volspine.volume.normalize import normalize
@@ -26,8 +27,6 @@ from volspine.volume.sample import sample_series
 __all__ = [
     "chosen_series",
     "grid_over",
-    "level_points",
-    "markers",
     "point_scene",
     "series_name",
     "voxel_scene",
@@ -190,37 +189,6 @@ def _one_of_each_plane(series: Sequence[Series]) -> list[Series]:
     axial = [one for one in ranked if one.protocol is Protocol.AXIAL_T2]
     others = [one for one in ranked if one.protocol is not Protocol.AXIAL_T2]
     return [*others[:1], *axial]
-
-
-def markers(grades: StudyGrades | None) -> tuple[Marker, ...]:
-    """Return a sphere for each target that was located, coloured by its grade."""
-    if grades is None:
-        return ()
-    return tuple(
-        Marker(
-            point_mm=grades.points_mm[target.index],
-            color=UNKNOWN_COLOR if unknown or grade is None else GRADE_COLORS[grade],
-            label=f"{target.label}: {'not graded' if grade is None else grade.label}"
-            + (" (imputed)" if unknown and grade is not None else ""),
-            radius_mm=3.2 if target.finding is Finding.CANAL else 2.6,
-        )
-        for target, grade, unknown in zip(TARGETS, grades.grades, grades.imputed, strict=True)
-        if np.isfinite(grades.points_mm[target.index]).all()
-    )
-
-
-def level_points(grades: StudyGrades | None) -> dict[str, FloatArray]:
-    """Return the middle of the located targets of each level, under the level's label."""
-    found: dict[str, FloatArray] = {}
-    if grades is None:
-        return found
-    for level in LEVELS:
-        index = [target.index for target in TARGETS if target.level is level]
-        points = grades.points_mm[index]
-        points = points[np.isfinite(points).all(axis=1)]
-        if len(points):
-            found[level.label] = np.asarray(points.mean(axis=0), dtype=np.float64)
-    return found
 
 
 def _points(series: Series, limit: int | None, middle_mm: float | None) -> Points:

@@ -13,8 +13,9 @@ from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.grades import RESEARCH_USE, StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
-from volspine.viewer.build import chosen_series, grid_over, level_points, series_name
+from volspine.viewer.build import chosen_series, grid_over, series_name
 from volspine.viewer.canvas import Canvas
+from volspine.viewer.findings import level_points
 from volspine.viewer.legend import draw_grades, grade_color
 from volspine.viewer.palette import RIGHT_COLOR
 from volspine.viewer.panes import PLANES, Pane, pane

@@ -1,0 +1,42 @@
+"""Grades -> what is drawn at their places: a ball for each finding, a label for each level."""
+
+import numpy as np
+
+from volspine.anatomy import LEVELS, TARGETS, Finding
+from volspine.grades import StudyGrades
+from volspine.types import FloatArray
+from volspine.viewer.palette import GRADE_COLORS, UNKNOWN_COLOR
+from volspine.viewer.scene import Marker
+
+__all__ = ["level_points", "markers"]
+
+
+def markers(grades: StudyGrades | None) -> tuple[Marker, ...]:
+    """Return a sphere for each target that was located, coloured by its grade."""
+    if grades is None:
+        return ()
+    return tuple(
+        Marker(
+            point_mm=grades.points_mm[target.index],
+            color=UNKNOWN_COLOR if unknown or grade is None else GRADE_COLORS[grade],
+            label=f"{target.label}: {'not graded' if grade is None else grade.label}"
+            + (" (imputed)" if unknown and grade is not None else ""),
+            radius_mm=3.2 if target.finding is Finding.CANAL else 2.6,
+        )
+        for target, grade, unknown in zip(TARGETS, grades.grades, grades.imputed, strict=True)
+        if np.isfinite(grades.points_mm[target.index]).all()
+    )
+
+
+def level_points(grades: StudyGrades | None) -> dict[str, FloatArray]:
+    """Return the middle of the located targets of each level, under the level's label."""
+    found: dict[str, FloatArray] = {}
+    if grades is None:
+        return found
+    for level in LEVELS:
+        index = [target.index for target in TARGETS if target.level is level]
+        points = grades.points_mm[index]
+        points = points[np.isfinite(points).all(axis=1)]
+        if len(points):
+            found[level.label] = np.asarray(points.mean(axis=0), dtype=np.float64)
+    return found

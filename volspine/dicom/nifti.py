@@ -6,11 +6,12 @@ from the affine alone; they are then turned to the order of a scanner (`geometry
 NIfTI does not say what an image shows. The caller does (`protocol=`), or the file's name.
 """
 
+import contextlib
 import gzip
 import io
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,16 +144,17 @@ def read_nifti(file: ReadableFile, *, protocol: Protocol | None, limits: Limits)
     )
 
 
-def _open(file: ReadableFile) -> io.BufferedIOBase:
-    stream = file.open()
-    magic = stream.read(2)
-    stream.seek(0)
-    return gzip.GzipFile(fileobj=stream) if magic == b"\x1f\x8b" else stream
+@contextlib.contextmanager
+def _opened(file: ReadableFile) -> Iterator[io.BufferedIOBase]:
+    with file.open() as stream:
+        is_packed = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        yield gzip.GzipFile(fileobj=stream) if is_packed else stream
 
 
 def _read_header(file: ReadableFile) -> Any:
     try:
-        with _open(file) as stream:
+        with _opened(file) as stream:
             start = stream.read(_HEADER_BYTES)
         kind = nib.Nifti2Header if start[4:8] in (b"n+2\0", b"ni2\0") else nib.Nifti1Header
         return kind.from_fileobj(io.BytesIO(start))  # type: ignore[no-untyped-call]
@@ -238,7 +240,7 @@ class _Loader:
     def __call__(self) -> Decoded:
         header = _read_header(self.file)
         try:
-            with _open(self.file) as stream:
+            with _opened(self.file) as stream:
                 values = header.data_from_fileobj(stream)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise PixelError(

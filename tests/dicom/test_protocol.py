@@ -1,0 +1,141 @@
+"""Which series is which: by name, by times, by image."""
+
+import numpy as np
+import pytest
+
+from volspine.anatomy import Protocol
+from volspine.dicom.instance import Acquisition
+from volspine.dicom.protocol import (
+    recognize,
+    recognize_images,
+    weighting_from_name,
+    weighting_from_times,
+)
+from volspine.geometry.affine import stack_affine
+from volspine.geometry.stack import Stack
+
+
+@pytest.mark.parametrize(
+    ("name", "weighting"),
+    [
+        ("T1", "t1"), ("T2", "t2"), ("SAG T2 TSE", "t2"), ("t1_tse_sag_320", "t1"),
+        ("Sag STIR", "t2"), ("t2_tirm_fs sag", "t2"), ("AX T2 FRFSE", "t2"), ("sagT1 FLAIR", "t1"),
+        ("localizer T2", "other"), ("3-pl T2 Survey", "other"), ("SAG PD", "other"),
+        ("ep2d_diff_T2", "other"), ("T2 map", "other"),
+        ("series 4", None), ("", None), ("REST1 bold off", "other"), ("REST1", None),
+        ("T1 and T2", None),
+    ],
+)  # fmt: skip
+def test_the_description_tells_the_weighting_or_nothing(name, weighting):
+    answer = weighting_from_name(name)
+    assert (answer.weighting if answer else None) == weighting
+
+
+@pytest.mark.parametrize(
+    ("echo", "repetition", "inversion", "weighting"),
+    [
+        (102, 3500, None, "t2"),
+        (60, 3000, None, "t2"),
+        (11, 550, None, "t1"),
+        (9, 2200, 860, "t1"),
+        (45, 4000, 160, "t2"),
+        (12, 4000, None, "other"),
+        (40, 900, None, "other"),
+        (None, 550, None, None),
+        (11, None, None, "other"),
+    ],
+)
+def test_times_tell_the_weighting_by_spin_echo_rules(echo, repetition, inversion, weighting):
+    acquisition = Acquisition(
+        echo_time=None if echo is None else float(echo),
+        repetition_time=None if repetition is None else float(repetition),
+        inversion_time=None if inversion is None else float(inversion),
+    )
+    answer = weighting_from_times(acquisition)
+    assert (answer.weighting if answer else None) == weighting
+
+
+@pytest.mark.parametrize(
+    ("plane", "description", "protocol"),
+    [
+        ("sagittal", "T1", Protocol.SAGITTAL_T1),
+        ("sagittal", "T2", Protocol.SAGITTAL_T2),
+        ("axial", "T2", Protocol.AXIAL_T2),
+        ("axial", "T1", Protocol.OTHER),
+        ("coronal", "T2", Protocol.OTHER),
+    ],
+)
+def test_the_plane_comes_from_orientation_and_the_weighting_from_the_name(
+    plane, description, protocol
+):
+    found, reason = recognize(plane, Acquisition(description=description))
+    assert found is protocol
+    assert plane in reason
+
+
+def test_a_localizer_is_other_whatever_it_is_called():
+    acquisition = Acquisition(description="T2", image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))
+    assert recognize("sagittal", acquisition)[0] is Protocol.OTHER
+
+
+def test_a_description_is_never_repeated_in_the_reason():
+    _, reason = recognize("sagittal", Acquisition(description="Canary T2"))
+    assert "Canary" not in reason
+
+
+def test_a_silent_header_gives_no_answer():
+    assert recognize("sagittal", Acquisition()) is None
+
+
+SAGITTAL = np.array([[0, 1, 0], [0, 0, -1.0]])
+AXIAL = np.array([[1, 0, 0], [0, 1, 0.0]])
+
+
+def sagittal_stack(fluid, *, fat=900.0, tissue=300.0, mirrored=False):
+    """A back of 200 mm: skin and fat behind, a curved band of fluid 60 mm in front of them."""
+    rows, columns = 120, 110
+    image = np.full((rows, columns), tissue)
+    image[:, 95:] = 0.0
+    image[:, 88:95] = fat
+    for row in range(rows):
+        centre = 62 + round(5 * np.sin(row / 30))
+        image[row, centre - 4 : centre + 4] = fluid
+    image += np.random.default_rng(0).normal(0, 15, image.shape)
+    voxels = np.repeat(image.T[:, :, None], 7, axis=2).astype(np.float32)
+    directions = SAGITTAL * (np.array([[-1], [1]]) if mirrored else 1)
+    affine = stack_affine(directions, (2.0, 2.0), np.zeros(3), step_mm=np.array([4.0, 0, 0]))
+    return Stack.from_array(voxels[::-1] if mirrored else voxels, affine)
+
+
+def axial_stack(fluid):
+    rows, columns = 100, 100
+    y, x = np.mgrid[:rows, :columns]
+    image = np.full((rows, columns), 300.0)
+    image[90:] = 1000.0  # Fat under the skin.
+    image[np.hypot(y - 55, x - 50) < 4] = fluid
+    voxels = np.repeat(image.T[:, :, None], 7, axis=2).astype(np.float32)
+    affine = stack_affine(AXIAL, (2.0, 2.0), np.zeros(3), step_mm=np.array([0, 0, 4.0]))
+    return Stack.from_array(voxels, affine)
+
+
+def named(*stacks):
+    return [protocol for protocol, _ in recognize_images([[stack] for stack in stacks])]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_bright_fluid_is_t2_and_dark_fluid_t1_whichever_way_columns_run(mirrored):
+    assert named(sagittal_stack(1000, mirrored=mirrored)) == [Protocol.SAGITTAL_T2]
+    assert named(sagittal_stack(60, mirrored=mirrored)) == [Protocol.SAGITTAL_T1]
+
+
+def test_no_contrast_is_no_answer():
+    assert named(sagittal_stack(300)) == [Protocol.OTHER]
+
+
+def test_of_two_sagittal_series_the_brighter_fluid_is_t2_even_if_neither_is_clear():
+    weak_t2, weak_t1 = sagittal_stack(480), sagittal_stack(260)
+    assert named(weak_t1, weak_t2) == [Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2]
+
+
+def test_a_bright_spot_in_axial_slices_is_t2_and_its_absence_nothing():
+    assert named(axial_stack(1000), axial_stack(300)) == [Protocol.AXIAL_T2, Protocol.OTHER]

@@ -199,6 +199,12 @@ def test_zero_is_clipped_at_eps_of_the_dtype(dtype: type, eps: float) -> None:
     assert score.any_severe == pytest.approx(-LN(eps), rel=1e-6)
 
 
+def test_rows_are_divided_by_their_sum_unless_told_otherwise() -> None:
+    truth, said = wide(np.zeros((1, 25), dtype=int)), submission(np.full((1, 25, 3), 0.25))
+    assert rsna_score(truth, said).spinal == pytest.approx(LN(3))
+    assert rsna_score(truth, said, normalize_rows=False).spinal == pytest.approx(LN(4))
+
+
 def test_a_row_of_zeros_is_uniform_once_clipped() -> None:
     grades = np.zeros((1, 25), dtype=int)
     assert rsna_terms(grades, np.zeros((1, 25, 3))).score().spinal == pytest.approx(LN(3))

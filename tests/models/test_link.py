@@ -142,6 +142,17 @@ def test_left_and_right_share_their_cutpoints_whatever_is_learned() -> None:
     assert len({round(c, 5) for c in cutpoints[left, 0].tolist()}) == len(Level)
 
 
+def test_a_deviation_moves_the_cutpoints_of_its_level_up_by_a_tenth() -> None:
+    link = CumulativeLink(frequencies=(0.5, 0.25, 0.25))
+    link.deviation.data[list(Finding).index(Finding.CANAL), 3] = 2.0
+    torch.testing.assert_close(link.cutpoints[3], torch.tensor([0.2, math.log(3) + 0.2]))
+    torch.testing.assert_close(link.cutpoints[2], torch.tensor([0.0, math.log(3)]))
+
+
+def test_two_grades_have_one_cutpoint() -> None:
+    assert cutpoints_from_frequencies([3, 1]) == pytest.approx((math.log(3),))
+
+
 def test_levels_are_equal_when_they_may_not_deviate() -> None:
     link = CumulativeLink(level_scale=0.0)
     torch.nn.init.normal_(link.deviation)

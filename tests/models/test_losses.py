@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from volspine.anatomy import TARGETS, Finding
 from volspine.errors import ConfigurationError
+from volspine.metrics.rsna import rsna_terms
 from volspine.models.grader import Graded
 from volspine.models.losses import (
     GradingLoss,
@@ -107,6 +108,20 @@ def test_any_severe_ignores_foramina_and_recesses() -> None:
     grades = missing()
     grades[0, [t.index for t in TARGETS if t.finding is not Finding.CANAL]] = 2
     assert any_severe_loss(said(0.5, 0.3, 0.2), grades).item() == 0.0
+
+
+@given(st.integers(0, 10_000))
+def test_with_the_challenges_weights_the_losses_are_its_terms(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    grades = torch.randint(-1, 3, (6, 25), generator=generator)
+    log_probs = torch.randn(6, 25, 3, generator=generator, dtype=torch.float64).log_softmax(-1)
+    score = rsna_terms(grades.numpy(), log_probs.exp().numpy()).score()
+    weights = (1.0, 2.0, 4.0)
+    found = grade_loss(log_probs, grades, grade_weights=weights, balance="findings")
+    expected = (score.spinal + score.foraminal + score.subarticular) / 3
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+    found = any_severe_loss(log_probs, grades, grade_weights=weights)
+    assert found.item() == pytest.approx(score.any_severe, rel=1e-6)
 
 
 def test_certainty_leaves_any_severe_finite() -> None:

@@ -1,6 +1,7 @@
 """The tree itself: nothing of a workplace in it, nothing too large, nothing too long."""
 
 import ast
+import configparser
 import subprocess
 from pathlib import Path
 
@@ -73,6 +74,21 @@ def test_every_public_module_says_what_it_is_and_what_is_public(repository):
         if ast.get_docstring(tree) is None or not (private or "__all__" in names):
             silent.append(str(path.relative_to(repository)))
     assert silent == []
+
+
+def test_every_file_that_the_package_needs_is_shipped_with_it(files, repository):
+    declared = configparser.ConfigParser()
+    declared.read(repository / "setup.cfg", encoding="utf-8")
+    shipped = {
+        path
+        for package, patterns in declared["options.package_data"].items()
+        for pattern in patterns.split()
+        for path in (repository / package.replace(".", "/")).glob(pattern)
+    }
+    package = [path for path in files if (repository / "volspine") in path.parents]
+    left_behind = [p for p in package if p.suffix != ".py" and p not in shipped]
+    assert left_behind == []
+    assert repository / "volspine" / "py.typed" in shipped
 
 
 def functions_of(path: Path):

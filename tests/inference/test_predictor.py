@@ -100,6 +100,7 @@ def test_what_no_primary_view_covers_is_filled_in_with_a_reason(predictor, proto
             assert found.probabilities[t].tolist() == pytest.approx([0.7, 0.2, 0.1])
             assert "series" in found.reasons[t]
     assert found.status == ("graded" if graded == set(Finding) else "partial")
+    assert found.reason.count("axial T2") == ("axial_t2" not in protocols)  # Said once.
 
 
 def test_a_view_that_is_too_short_does_not_count(predictor):

@@ -20,7 +20,14 @@ from volspine.errors import VolspineError
 from volspine.types import BoolArray, FloatArray
 from volspine.volume.sample import SampledStudy
 
-__all__ = ["MIN_EXTENT_MM", "Usable", "missing_views", "reasons_not_shown", "usable_part"]
+__all__ = [
+    "MIN_EXTENT_MM",
+    "Usable",
+    "missing_views",
+    "reasons_not_shown",
+    "usable_part",
+    "why_set_aside",
+]
 
 MIN_EXTENT_MM: Mapping[Protocol, tuple[float, float, float]] = MappingProxyType(
     {
@@ -102,14 +109,19 @@ def missing_views(usable: Usable, sampled: SampledStudy) -> dict[Protocol, str]:
     for p, protocol in enumerate(PROTOCOLS):
         name = _SHORT[protocol]
         if protocol in usable.set_aside:
-            reasons[protocol] = f"the {name} series was not used: {usable.set_aside[protocol]}"
+            reasons[protocol] = why_set_aside(protocol, usable.set_aside[protocol])
         elif not usable.study.by_protocol(protocol):
             reasons[protocol] = f"the study has no {name} series"
         elif not sampled.masks[p].any():
-            reasons[protocol] = f"no {name} series reaches where the others are"
+            reasons[protocol] = f"the {name} series covers no voxel of the model's grid"
         elif short := _too_short(protocol, sampled.masks[p], sampled.grid.spacing_mm):
             reasons[protocol] = short
     return reasons
+
+
+def why_set_aside(protocol: Protocol, why: str) -> str:
+    """Return the reason for a protocol that lost every series."""
+    return f"the {_SHORT[protocol]} series was not used: {why}"
 
 
 def reasons_not_shown(missing: Mapping[Protocol, str]) -> tuple[str, ...]:

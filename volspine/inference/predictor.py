@@ -33,7 +33,13 @@ from volspine.dicom.study import Study
 from volspine.errors import NoUsableSeriesError, VolspineError
 from volspine.grades import StudyGrades
 from volspine.inference.bundle import Bundle, load_bundle
-from volspine.inference.coverage import Usable, missing_views, reasons_not_shown, usable_part
+from volspine.inference.coverage import (
+    Usable,
+    missing_views,
+    reasons_not_shown,
+    usable_part,
+    why_set_aside,
+)
 from volspine.inference.device import resolve_device, with_less_on_memory_error
 from volspine.inference.graded import GradedStudy
 from volspine.inference.levels import level_shift
@@ -102,7 +108,7 @@ class Predictor:
             sampled = sample_study(usable.study, self.bundle.card.grid, normalize=True)
         reasons = reasons_not_shown(missing_views(usable, sampled))
         if all(reasons):
-            return self._refused(run, sampled, "; ".join(dict.fromkeys(reasons)))
+            return self._refused(run, sampled, _each_once(reasons))
         with timings.measure("grade"):
             calibrated = self._calibrated(torch.from_numpy(sampled.volume))
         return self._graded(run, sampled, calibrated, reasons)
@@ -158,7 +164,7 @@ class Predictor:
         named = [shift.reason if s is None else reasons[s] for s in shift.source]
         imputed = np.array([bool(reason) for reason in named])
         moved = calibrated[[s or 0 for s in shift.source]]
-        missing = "; ".join(dict.fromkeys(reason for reason in named if reason))
+        missing = _each_once(named)
         grades = StudyGrades(
             name=run.study.name,
             probabilities=np.where(imputed[:, None], frequencies, moved),
@@ -233,9 +239,15 @@ def _read(path: str | Path, how: Options) -> Study:
     return read_study(path, strict=how.strict, protocol=how.protocol)
 
 
+def _each_once(reasons: Iterable[str]) -> str:
+    """Return what several reasons are made of, without repeating a part."""
+    parts = [part for reason in reasons if reason for part in reason.split("; ")]
+    return "; ".join(dict.fromkeys(parts))
+
+
 def _why_nothing(study: Study, usable: Usable) -> str:
     if usable.set_aside:
-        return "; ".join(f"{p.value}: {why}" for p, why in usable.set_aside.items())
+        return "; ".join(why_set_aside(p, why) for p, why in usable.set_aside.items())
     found = ", ".join(dict.fromkeys(series.reason for series in study.series))
     return f"none of its series is sagittal T1, sagittal T2 or axial T2 ({found[:300]})"
 

@@ -142,6 +142,29 @@ def test_left_and_right_share_their_cutpoints_whatever_is_learned() -> None:
     assert len({round(c, 5) for c in cutpoints[left, 0].tolist()}) == len(Level)
 
 
+@pytest.mark.parametrize("share", ["finding", "target"])
+def test_cutpoints_start_from_what_training_saw(share: str) -> None:
+    torch.manual_seed(0)
+    frequencies = torch.rand(25, 3).add(0.1)
+    frequencies /= frequencies.sum(-1, keepdim=True)
+    link = CumulativeLink(share=share)
+    torch.nn.init.normal_(link.deviation)
+    link.start_from(frequencies)
+    p = link(scores(0.0)).exp()[0]
+    for target in TARGETS:
+        together = [t.index for t in TARGETS if t.finding is target.finding]
+        group = [target.index] if share == "target" else together
+        torch.testing.assert_close(p[target.index], frequencies[group].mean(0))
+
+
+def test_a_grade_that_is_hardly_ever_seen_leaves_a_valid_start() -> None:
+    frequencies = torch.tensor([0.5, 1e-6, 0.5 - 1e-6]).expand(25, 3)
+    link = CumulativeLink()
+    link.start_from(frequencies)
+    assert torch.isfinite(link(scores(0.0))).all()
+    assert torch.isfinite(link.raw_gaps).all()
+
+
 def test_a_deviation_moves_the_cutpoints_of_its_level_up_by_a_tenth() -> None:
     link = CumulativeLink(frequencies=(0.5, 0.25, 0.25))
     link.deviation.data[list(Finding).index(Finding.CANAL), 3] = 2.0

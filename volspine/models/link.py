@@ -161,6 +161,26 @@ class CumulativeLink(Link):
         self.deviation = nn.Parameter(torch.zeros(len(start), len(LEVELS)))
         self.deviation.requires_grad_(self.level_scale > 0)
 
+    @torch.no_grad()
+    def start_from(self, frequencies: Float[Tensor, "T K"]) -> None:
+        """Move the cutpoints to where a severity of zero predicts the given frequencies.
+
+        What shares cutpoints starts from its mean frequencies; levels start without deviation.
+
+        Args:
+            frequencies: Positive share of each grade of each target, such as those of the labels
+                that training can see (`decide.frequencies`).
+
+        Raises:
+            ConfigurationError: If a frequency is not positive.
+        """
+        members = [self.finding == row for row in range(len(self.first))]
+        rows = [frequencies[member].mean(dim=0).tolist() for member in members]
+        start = torch.tensor([cutpoints_from_frequencies(row) for row in rows]).to(self.first)
+        self.first.copy_(start[:, :1])
+        self.raw_gaps.copy_(_softplus_inverse(start.diff() - MIN_GAP))
+        self.deviation.zero_()
+
     @property
     def cutpoints(self) -> Float[Tensor, "T C"]:
         """Grade boundaries of every target, increasing along C by at least `MIN_GAP`."""
@@ -257,4 +277,5 @@ def _initial_cutpoints(frequencies: Frequencies) -> Tensor:
 
 def _softplus_inverse(value: Tensor) -> Tensor:
     # softplus(x) = log(1 + exp(x)); solved for x, and stable for small values.
+    value = value.clamp_min(MIN_GAP)
     return value + torch.log(-torch.expm1(-value))

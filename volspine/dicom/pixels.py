@@ -5,6 +5,7 @@ goes through a fast decoder; every other transfer syntax through pydicom's. What
 unused bits is never trusted: overlays live there, and signs end there.
 """
 
+import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -168,7 +169,7 @@ def _split(data: bytes, instance: Instance) -> list[bytes]:
     frames = instance.layout.frames
     try:
         parts = list(generate_frames(data, number_of_frames=frames))
-    except (ValueError, EOFError, IndexError) as error:
+    except (ValueError, EOFError, IndexError, struct.error) as error:
         raise _bad(instance, f"pixel data is cut short or damaged ({error})") from error
     if len(parts) != frames:
         raise _bad(instance, f"{len(parts)} compressed frames where {frames} are declared")
@@ -191,13 +192,25 @@ def _try_decode(data: bytes, instance: Instance) -> NDArray[Any] | PixelError:
 def _decode(data: bytes, instance: Instance) -> NDArray[Any]:
     layout, syntax = instance.layout, instance.header.transfer_syntax
     if syntax == RLELossless:
-        flat = decode_frame(data, layout.rows * layout.columns, layout.bits_allocated, "<")
+        flat = _unpack_runs(data, instance)
         kind = "i" if layout.is_signed else "u"
         values = np.frombuffer(flat, dtype=f"<{kind}{layout.bits_allocated // 8}")
         return values.reshape(layout.rows, layout.columns)
     if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
         raise _bad(instance, "the compressed image is cut short: it has no end marker")
     return _decode_with_pydicom(data, instance)
+
+
+def _unpack_runs(data: bytes, instance: Instance) -> bytes:
+    layout = instance.layout
+    try:
+        return bytes(decode_frame(data, layout.rows * layout.columns, layout.bits_allocated, "<"))
+    except BaseException as error:
+        # A run that leads out of the frame is a panic of the decoder, which no `except Exception`
+        # catches and which cannot be imported.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _bad(instance, "pixel data is damaged: a run leads out of the frame") from error
 
 
 def _decode_with_pydicom(data: bytes, instance: Instance) -> NDArray[Any]:

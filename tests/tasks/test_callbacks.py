@@ -5,7 +5,7 @@ import torch
 
 from volspine.data.lightning import pl
 from volspine.errors import VolspineError
-from volspine.tasks.callbacks import StopOnNonFiniteLoss
+from volspine.tasks.callbacks import AverageWeights, StopOnNonFiniteLoss, ema_step
 
 
 def checked(loss):
@@ -24,3 +24,13 @@ def test_a_loss_that_is_not_finite_names_step_and_studies(loss):
 
 def test_a_finite_loss_passes():
     checked(1e30)
+
+
+def test_the_average_is_quick_at_first_and_slow_later():
+    assert [ema_step(n, 0.9) for n in (0, 1, 90, 10**6)] == [0.1, 2 / 11, 0.9, 0.9]
+
+
+def test_averaging_moves_the_mean_by_the_rest_of_the_decay():
+    average = AverageWeights(decay=0.5)._kwargs["avg_fn"]
+    moved = average(torch.tensor([0.0]), torch.tensor([1.0]), torch.tensor(1000))
+    assert moved.item() == 0.5

@@ -13,7 +13,7 @@ from volspine.decide import decide, frequencies
 from volspine.errors import ConfigurationError, VolspineError
 from volspine.metrics.rsna import rsna_terms
 from volspine.models.mirror import mirror_targets, mirror_volume
-from volspine.tasks.callbacks import StopOnNonFiniteLoss
+from volspine.tasks.callbacks import AverageWeights, StopOnNonFiniteLoss
 from volspine.tasks.grading import GradingTask
 from volspine.tasks.schedule import Schedule
 
@@ -176,6 +176,29 @@ def test_resuming_gives_the_weights_of_an_unbroken_run_bit_for_bit(data, tmp_pat
     assert not torch.equal(resumed.grader.linear.weight, broken.grader.linear.weight)
     for one, two in zip(unbroken.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_only_weights_decay(data, tmp_path):
+    module = task()
+    trainer(tmp_path, epochs=1).fit(module, datamodule=data)
+    decayed, free = module.optimizers(use_pl_optimizer=False).param_groups
+    assert decayed["weight_decay"] > 0
+    assert free["weight_decay"] == 0
+    assert [p.shape for p in decayed["params"]] == [(25, 12)]
+    total = sum(p.numel() for group in (decayed, free) for p in group["params"])
+    assert total == sum(p.numel() for p in module.grader.parameters())
+
+
+def test_averaged_weights_are_what_a_checkpoint_holds_and_plain_data(data, tmp_path):
+    module, average = task(), AverageWeights(decay=0.9)
+    keep = ModelCheckpoint(tmp_path / "k", "last", save_on_train_epoch_end=True)
+    run = trainer(tmp_path, epochs=2, callbacks=[average, keep], enable_checkpointing=True)
+    run.fit(module, datamodule=data)
+    content = torch.load(tmp_path / "k" / "last.ckpt", weights_only=True)
+    kept = content["state_dict"]["grader.linear.weight"]
+    last = content["current_model_state"]["grader.linear.weight"]
+    assert set(content["state_dict"]) == set(module.state_dict())
+    assert not torch.equal(kept, last)
 
 
 def test_a_loss_that_is_no_number_stops_with_step_and_studies_and_spares_the_weights(

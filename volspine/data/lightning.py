@@ -14,7 +14,11 @@ import_torchvision()
 
 # torchvision must be importable before the following lines.
 import pytorch_lightning as pl  # noqa: E402
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint  # noqa: E402
+from pytorch_lightning.callbacks import (  # noqa: E402
+    LearningRateMonitor,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from pytorch_lightning.cli import (  # noqa: E402
     LightningArgumentParser,
     LightningCLI,
@@ -31,6 +35,7 @@ __all__ = [
     "ModelCheckpoint",
     "SaveConfigCallback",
     "TensorBoardLogger",
+    "WeightAveraging",
     "pl",
     "require_safe_version",
 ]

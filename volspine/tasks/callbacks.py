@@ -1,14 +1,14 @@
-"""What watches over a run: a loss that is no number stops it, before a weight is touched."""
+"""What watches over a run: averaged weights, and an end to a loss that is no number."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from volspine.data.lightning import pl
+from volspine.data.lightning import WeightAveraging, pl
 from volspine.errors import VolspineError
 
-__all__ = ["StopOnNonFiniteLoss"]
+__all__ = ["AverageWeights", "StopOnNonFiniteLoss", "ema_step"]
 
 
 class StopOnNonFiniteLoss(pl.Callback):
@@ -45,3 +45,30 @@ class StopOnNonFiniteLoss(pl.Callback):
                 "volspine scan; the last checkpoint is intact",
                 code="VS-TRN-001",
             )
+
+
+class AverageWeights(WeightAveraging):
+    """Validate, keep and test an exponential moving average of the weights.
+
+    The average is quick at first and slow later (see `ema_step`). Checkpoints hold the average as
+    their state; training goes on from the weights themselves.
+
+    Args:
+        decay: Share of the average that a step keeps, once the run is long.
+    """
+
+    def __init__(self, decay: float = 0.99) -> None:
+        def average(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+            return torch.lerp(mean, new, 1 - ema_step(int(count), decay))
+
+        super().__init__(use_buffers=False, avg_fn=average)
+
+
+def ema_step(count: int, decay: float) -> float:
+    """Return the share of the average that is kept after `count` averaged steps.
+
+    Example:
+        >>> [round(ema_step(n, 0.99), 3) for n in (0, 10, 10_000)]
+        [0.1, 0.55, 0.99]
+    """
+    return min(decay, (1 + count) / (10 + count))

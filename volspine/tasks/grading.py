@@ -92,16 +92,16 @@ class GradingTask(pl.LightningModule):
 
     def forward(self, volume: Tensor) -> Tensor:
         """Return the probability of every grade, (B, 25, 3)."""
-        direct: Tensor = self.grader(volume).log_probs.exp()
+        direct: Tensor = self.grader(volume).log_probs.float().exp()
         if not self.average_mirrors:
             return direct
-        reflected = self.grader(mirror_volume(volume)).log_probs.exp()
+        reflected = self.grader(mirror_volume(volume)).log_probs.float().exp()
         both: Tensor = (direct + mirror_targets(reflected)) / 2
         return both
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, which advances with every step."""
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self.make_optimizer(_parameter_groups(self.grader))
         total = max(int(self.trainer.estimated_stepping_batches), 1)
         scheduler = self.schedule.scheduler(optimizer, total)
         return {
@@ -122,7 +122,8 @@ class GradingTask(pl.LightningModule):
         del batch_idx
         # Dropout then depends on seed and step alone, and a resumed run repeats an unbroken one.
         torch.manual_seed(1_000_003 * self.seed + self.global_step)
-        parts = self.loss(self.grader(batch["volume"]), batch)
+        graded = self.grader(batch["volume"])
+        parts = self.loss(graded._replace(log_probs=graded.log_probs.float()), batch)
         size = len(batch["study_id"])
         named = {f"train/{name}": value.detach() for name, value in parts.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=size)
@@ -229,6 +230,16 @@ class GradingTask(pl.LightningModule):
 
     def _folder(self) -> Path:
         return Path(self.trainer.default_root_dir)
+
+
+def _parameter_groups(grader: nn.Module) -> list[dict[str, Any]]:
+    """Return the weights, and apart from them, undecayed, what scales, shifts and cuts."""
+    named = [(name, p) for name, p in grader.named_parameters() if p.requires_grad]
+    free = {name for name, p in named if p.ndim < 2 or name.startswith("link.")}
+    return [
+        {"params": [p for name, p in named if name not in free]},
+        {"params": [p for name, p in named if name in free], "weight_decay": 0.0},
+    ]
 
 
 def _is_plain(value: object) -> bool:

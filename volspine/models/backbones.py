@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from volspine._compat import import_torchvision
-from volspine.errors import ConfigurationError, WeightsError
+from volspine.errors import ConfigurationError
+from volspine.models.weights import load_weights
 
 __all__ = ["STRIDES", "SUPPORTED_BACKBONES", "Backbone", "create_backbone"]
 
@@ -138,7 +139,7 @@ class Backbone(nn.Module):
         self.num_features = int(self.network.feature_info.channels()[0])
         self.strides = (stride >> fine_slices, stride, stride)
         if weights is not None:
-            _load_weights(self.network, Path(weights))
+            load_weights(self.network, Path(weights))
         if norm == "group":
             _replace_batch_norms(self.network)
         if fine_slices:
@@ -288,55 +289,3 @@ def _keep_last_axis(module: Any) -> None:
     kernel = _triple(module.kernel_size)
     if kernel[-1] % 2 == 0:  # An average over two slices would lose one; over one it does not.
         module.kernel_size = (*kernel[:2], 1)
-
-
-def _load_weights(network: nn.Module, path: Path) -> None:
-    own = network.state_dict()
-    loaded = {_own_name(name, own): value for name, value in _read_weights(path).items()}
-    missing = [n for n in own if n not in loaded and "num_batches" not in n]
-    fitted = {n: _fit(loaded[n], own[n]) for n in own if n in loaded}
-    wrong = [n for n, value in fitted.items() if value.shape != own[n].shape]
-    if missing or wrong:
-        raise WeightsError(
-            f"{len(missing)} of {len(own)} tensors are missing and {len(wrong)} have another shape",
-            path=path,
-            remedy="give weights of the same backbone, or leave `weights` out",
-            code="VS-WGT-011",
-        )
-    network.load_state_dict(fitted, strict=False)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        content = content.get("state_dict", content)
-        return {str(name).removeprefix("module."): value for name, value in content.items()}
-    except Exception as error:  # Unpicklers and zip readers raise whatever a damaged file makes.
-        raise WeightsError(
-            f"cannot read weights: {type(error).__name__}",
-            path=path,
-            remedy="give a safetensors file, or a torch file that loads with weights_only=True",
-            code="VS-WGT-010",
-        ) from error
-
-
-def _own_name(name: str, own: dict[str, Tensor]) -> str:
-    # timm's feature wrappers flatten `stages.0` to `stages_0`.
-    flattened = name.replace(".", "_", 1)
-    return flattened if name not in own and flattened in own else name
-
-
-def _fit(value: Tensor, own: Tensor) -> Tensor:
-    """Repeat a 2D filter over the slices, and input channels over ours, keeping the response."""
-    if value.ndim == 4 and own.ndim == 5:
-        depth = own.shape[-1]
-        value = value[..., None].expand(*value.shape, depth) / depth
-    if value.ndim == 5 and value.shape[1] != own.shape[1] and value.shape[1] in (1, 3):
-        repeats = -(-own.shape[1] // value.shape[1])
-        scale = value.shape[1] / own.shape[1]
-        value = value.repeat(1, repeats, 1, 1, 1)[:, : own.shape[1]] * scale
-    return value

@@ -221,6 +221,18 @@ def test_outside_a_challenge_root_names_reveal_nothing(tmp_path):
     assert "Canary" not in repr(study.identifiers)
 
 
+def test_a_series_in_two_frames_of_reference_becomes_two_and_the_study_says_so(tmp_path):
+    slices = series(9)
+    for ds in slices[5:]:
+        ds.FrameOfReferenceUID = STUDY + ".98"
+    study = read_study(save_all(slices, tmp_path))
+    larger, smaller = sorted(study.series, key=lambda found: -found.stacks[0].shape[2])
+    assert (larger.stacks[0].shape[2], smaller.stacks[0].shape[2]) == (5, 4)
+    assert smaller.name == larger.name + "-2"
+    assert larger.frame_of_reference != smaller.frame_of_reference
+    assert study.repairs == ["series lie in 2 different frames of reference"]
+
+
 def test_a_series_that_fails_becomes_a_fault_and_the_rest_goes_on(tmp_path):
     broken = in_series(series(5, cosines=AXIAL), SERIES + ".9")
     broken[2].PixelSpacing = ["9", "9"]

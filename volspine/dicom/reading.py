@@ -151,6 +151,8 @@ def build_study(
         except VolspineError as error:
             ledger.fault(error, name)
             continue
+        for number, (series, _) in enumerate(built[1:], start=2):
+            series.name = f"{name}-{number}"  # The largest part keeps the plain name.
         found += [series for series, _ in built]
         unknown += [
             series

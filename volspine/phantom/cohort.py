@@ -29,7 +29,6 @@ from volspine.challenge import (
 from volspine.errors import ConfigurationError, OutputError
 from volspine.jobs import run_many, write_text
 from volspine.phantom.dicom import write_study
-from volspine.phantom.measure import sac_areas
 from volspine.phantom.spec import Cohort, Header, Noise, Size, Spec, parse_choice
 from volspine.phantom.study import Acquired, acquire_study
 
@@ -147,7 +146,6 @@ def truth_record(made: Acquired) -> dict[str, object]:
     """Return what `truth/<study_id>.json` holds: grades before reader noise, LPS millimetres."""
     truth, spec = made.truth, made.truth.spec
     names = [target.name for target in TARGETS]
-    areas = sac_areas(truth.anatomy)
     pair = truth.pair
     return {
         "grades": dict(zip(names, (int(g) for g in truth.grades), strict=True)),
@@ -159,7 +157,7 @@ def truth_record(made: Acquired) -> dict[str, object]:
             **{n: round(float(m), 5) for n, m in zip(names, truth.measures, strict=True)},
             **{
                 f"sac_area_mm2_{TARGETS[n].level.value}": round(float(a), 3)
-                for n, a in enumerate(areas)
+                for n, a in enumerate(truth.sac_areas_mm2)
             },
         },
         "spec": {

@@ -20,12 +20,17 @@ from volspine.types import FloatArray
 
 __all__ = ["measure", "sac_areas"]
 
-_SLICES = 5
+_SLICES = 3
 
 
-def measure(anatomy: Anatomy) -> FloatArray:
-    """Return the measure of each of the 25 targets, canonical order: ratio, share or mm."""
-    canal = [_canal(anatomy, FIRST_SEGMENT + level) for level in range(5)]
+def measure(anatomy: Anatomy, areas_mm2: FloatArray) -> FloatArray:
+    """Return the measure of each of the 25 targets, canonical order: ratio, share or mm.
+
+    Args:
+        anatomy: What to measure.
+        areas_mm2: Least area of its sac at each graded level, from `sac_areas`.
+    """
+    canal = areas_mm2 / _reference_areas(anatomy)
     values = []
     for target in TARGETS:
         level = LEVELS.index(target.level)
@@ -60,9 +65,11 @@ def _least_area(anatomy: Anatomy, segment: int) -> float:
     return min(sac_area(section, 0.25) for section in _sections(anatomy, segment))
 
 
-def _canal(anatomy: Anatomy, segment: int) -> float:
-    reference = float(anatomy.subject.sac_areas[segment : segment + 2].mean())
-    return _least_area(anatomy, segment) / reference
+def _reference_areas(anatomy: Anatomy) -> FloatArray:
+    """Return the mean area of the sac at the pedicles beside each graded disc, shape (5,)."""
+    areas = anatomy.subject.sac_areas
+    between = (areas[:-1] + areas[1:]) / 2
+    return np.asarray(between[FIRST_SEGMENT : FIRST_SEGMENT + 5])
 
 
 def _recess(anatomy: Anatomy, segment: int, side: int) -> float:

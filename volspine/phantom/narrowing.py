@@ -6,6 +6,7 @@ a small sac is drawn at random, and so is the side from which a foramen loses it
 Shapes: S segments, A angles around a root, sides (left, right).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,9 +101,9 @@ def disc_section(subject: Subject, shapes: Narrowing, segment: int) -> CanalSect
 
 def sac_area(section: CanalSection, step_mm: float = _STEP_MM) -> float:
     """Return the area of the sac in a cross-section, mm2, edges counted by their share."""
-    u = np.arange(-15.0, 15.0, step_mm) + step_mm / 2
+    u = np.arange(-13.0, 13.0, step_mm) + step_mm / 2
     front = float(section.half_depth[0])
-    v = np.arange(front - 3.0, front + 22.0, step_mm)[:, None] + step_mm / 2
+    v = np.arange(front - 2.0, front + 19.0, step_mm)[:, None] + step_mm / 2
     share = np.clip(0.5 - sac_distance(section, u, v) / step_mm, 0.0, 1.0)
     return float(share.sum()) * step_mm * step_mm
 
@@ -110,16 +111,44 @@ def sac_area(section: CanalSection, step_mm: float = _STEP_MM) -> float:
 def _close_canal(
     subject: Subject, shapes: Narrowing, segment: int, ratio: float, split: FloatArray
 ) -> None:
-    """Bisect one number that drives bulge, flavum and sac until the area is right."""
+    """Solve for the one number that drives bulge, flavum and sac until the area is right."""
     goal = ratio * float(disc_section(subject, shapes, segment).sac_area[0])
+
+    def excess(press: float) -> float:
+        _press_canal(shapes, segment, press, split)
+        return sac_area(disc_section(subject, shapes, segment)) - goal
+
     low, high = -0.5, 2.6
-    for _ in range(14):
-        middle = (low + high) / 2
-        _press_canal(shapes, segment, middle, split)
-        if sac_area(disc_section(subject, shapes, segment)) > goal:
-            low = middle
+    above, below = excess(low), excess(high)
+    if above <= 0 or below >= 0:
+        excess(low if above <= 0 else high)  # as near as this canal can come
+        return
+    _false_position(excess, (low, above), (high, below), 0.001 * goal)
+
+
+def _false_position(
+    excess: Callable[[float], float],
+    high: tuple[float, float],
+    low: tuple[float, float],
+    tolerance: float,
+) -> None:
+    """Find where a falling function is zero by the Illinois rule; its last call is the answer.
+
+    Args:
+        excess: The function.
+        high: Argument and value where it is positive.
+        low: Argument and value where it is negative.
+        tolerance: Of the value.
+    """
+    for _ in range(20):
+        at = (low[0] * high[1] - high[0] * low[1]) / (high[1] - low[1])
+        value = excess(at)
+        if abs(value) <= tolerance:
+            return
+        if value > 0:
+            high, low = (at, value), (low[0], low[1] / 2)
         else:
-            high = middle
+            high, low = (high[0], high[1] / 2), (at, value)
 
 
 def _press_canal(shapes: Narrowing, segment: int, press: float, split: FloatArray) -> None:

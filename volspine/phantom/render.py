@@ -51,7 +51,8 @@ def render_series(anatomy: Anatomy, plans: list[SeriesPlan]) -> Array:
     def canvas(values: NDArray[Any]) -> Canvas:
         return SignalCanvas(values, tissue, pixel)
 
-    offsets = (np.arange(SUB_SLICES) - (SUB_SLICES - 1) / 2) / SUB_SLICES * plan.thickness_mm
+    # Both outer sub-slices come first: their sum is the same, bit for bit, in a mirror.
+    offsets = np.array([-1.0, 1.0, 0.0]) / SUB_SLICES * plan.thickness_mm
     _paint_slices(anatomy, plan, images, (canvas, offsets))
     return images
 

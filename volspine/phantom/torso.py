@@ -122,8 +122,8 @@ def _paint_back(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     medial = np.clip(0.5 - 0.2 * septum, 0.0, 1.0)
     deep = np.clip(1.2 - (p.back - 30.0) / 30.0, 0.4, 1.2)
     fat = subject.muscle_fat * (0.5 + medial) * deep
-    streaks = texture(subject.waves * np.array([1.0, 0.2, 0.7, 1.0]), far, p.z, p.back)
-    patches = texture(subject.folds, far, p.z, p.back)
+    streaks = texture(subject.waves * np.array([1.0, 0.2, 0.7, 1.0]), p.x, p.z, p.back)
+    patches = texture(subject.folds, p.x, p.z, p.back)
     share = np.clip(0.28 * streaks + 0.2 * patches - 0.8 + 2.6 * fat, 0.0, 0.85)
     canvas.paint(np.where(inside, -99.0, 99.0), Tissue.FAT, share)
     seam = np.maximum(np.abs(septum) - 0.8, mass + 1.0)

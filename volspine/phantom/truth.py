@@ -14,7 +14,7 @@ from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy, assemble, sideways
 from volspine.phantom.canal import roof, sac_centre, wall
 from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.labels import draw_severity
-from volspine.phantom.measure import measure
+from volspine.phantom.measure import measure, sac_areas
 from volspine.phantom.narrowing import disc_section, narrow
 from volspine.phantom.section import Section, build_section
 from volspine.phantom.spec import Cohort, Pair, Spec, Stage
@@ -39,6 +39,7 @@ class Truth:
         spec: What was asked for.
         anatomy: The model.
         measures: (25,) ratio, share of directions or millimetres, canonical order.
+        sac_areas_mm2: (5,) least area of the sac at each level.
         grades: (25,) of the measures.
         severity: (25,) latent severity that belongs to the measures.
         landmarks_mm: (25, 3), body frame.
@@ -48,6 +49,7 @@ class Truth:
     spec: Spec
     anatomy: Anatomy
     measures: FloatArray
+    sac_areas_mm2: FloatArray
     grades: IntArray
     severity: FloatArray
     landmarks_mm: FloatArray
@@ -71,9 +73,11 @@ def _build(spec: Spec, measures: FloatArray) -> Truth:
     rng = spec.stream(Stage.SUBJECT)
     subject = draw_subject(rng, worn, 4.0 if spec.cohort is Cohort.SHIFT else 1.0)
     anatomy = assemble(subject, narrow(subject, wanted(measures), rng))
-    measured = measure(anatomy)
+    areas = sac_areas(anatomy)
+    measured = measure(anatomy, areas)
     grades = grade_measures(measured)
-    return Truth(spec, anatomy, measured, grades, severity_of(measured), landmarks(anatomy))
+    severity = severity_of(measured)
+    return Truth(spec, anatomy, measured, areas, grades, severity, landmarks(anatomy))
 
 
 def _paired(spec: Spec) -> Truth:
@@ -111,7 +115,8 @@ def landmarks(anatomy: Anatomy) -> FloatArray:
         ]
     )
     away = np.where(foramen, ROOT_PLANE_MM, anatomy.recess_place()[segments])
-    points = np.array([anatomy.frame.locate(int(s), 0.5, 18.0) for s in segments])
+    starts = [anatomy.frame.locate(FIRST_SEGMENT + n, 0.5, 18.0) for n in range(len(LEVELS))]
+    points = np.array(starts)[segments - FIRST_SEGMENT]
     section, points = _settle(anatomy, points, depths, foramen)
     midline = sideways(anatomy.subject, section.arc, section.v)
     return np.concatenate([(midline + sides * away)[:, None], points], axis=1)
@@ -133,7 +138,7 @@ def _settle(
     anatomy: Anatomy, points: FloatArray, depths: FloatArray, foramen: NDArray[np.bool_]
 ) -> tuple[Section, FloatArray]:
     """Move points (25, 2) until they lie in the middle of the disc, or on the root's axis."""
-    for _ in range(60):
+    for _ in range(16):
         section = build_section(anatomy, anatomy.frame.place(points[:, 0], points[:, 1]))
         low = np.where(foramen, section.below - section.root_below, section.w)
         short = np.where(foramen, section.root_v, depths) - section.v
@@ -141,5 +146,6 @@ def _settle(
         tilts = anatomy.frame.tilts
         tilt = tilts[section.segment] * (1 - share) + tilts[section.segment + 1] * share
         up, back = np.stack([np.sin(tilt), np.cos(tilt)]), np.stack([np.cos(tilt), -np.sin(tilt)])
-        points = points + 0.9 * (low * up + short * back).T
+        points = points + (low * up + short * back).T
+    section = build_section(anatomy, anatomy.frame.place(points[:, 0], points[:, 1]))
     return section, points

@@ -1,0 +1,81 @@
+"""Rendering: the mirror, the equations, and agreement between planes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.phantom import proofs
+from volspine.anatomy import Protocol
+from volspine.phantom.anatomy import mirrored
+from volspine.phantom.render import render_labels, render_series
+from volspine.phantom.spec import Cohort, Size, Spec
+from volspine.phantom.tissues import Sequence, Tissue, relaxation, signals
+from volspine.phantom.truth import build_truth
+
+SPEC = Spec(seed=4, cohort=Cohort.CLEAN, size=Size.SMALL)
+
+
+@pytest.fixture(scope="module")
+def anatomy():
+    return build_truth(SPEC).anatomy
+
+
+def axial(anatomy, centre, pixels=96, pixel_mm=1.6, tilt=0.0):
+    del anatomy
+    return proofs.single_slice(Protocol.AXIAL_T2, centre, tilt, pixel_mm, pixels)
+
+
+def test_a_mirrored_person_gives_the_mirrored_axial_image_bit_for_bit(anatomy):
+    plan = axial(anatomy, [0.0, 20.0, -18.0], tilt=-0.1)
+    image = render_series(anatomy, [plan])[0, 0]
+    mirror = render_series(mirrored(anatomy), [plan])[0, 0]
+    assert (mirror == image[:, ::-1]).all()
+    assert not (image == image[:, ::-1]).all()
+
+
+def test_a_mirrored_person_gives_the_opposite_sagittal_slice_bit_for_bit(anatomy):
+    plan = replace(axial(anatomy, [17.0, 10.0, -10.0], pixel_mm=2.5), protocol=Protocol.SAGITTAL_T1)
+    opposite = replace(plan, centres_mm=plan.centres_mm * np.array([-1.0, 1.0, 1.0]))
+    image = render_series(anatomy, [plan])[0, 0]
+    assert (render_series(mirrored(anatomy), [opposite])[0, 0] == image).all()
+    assert not (render_series(anatomy, [opposite])[0, 0] == image).all()
+
+
+def test_the_aorta_is_on_the_left():
+    # Above its division the aorta lies left of the midline: +x, right of the middle of the image.
+    anatomy = build_truth(SPEC).anatomy
+    plan = axial(anatomy, [0.0, -20.0, 40.0], pixels=128, pixel_mm=1.0)
+    blood = render_labels(anatomy, plan)[0][:90] == Tissue.BLOOD
+    columns = np.nonzero(blood)[1] - 63.5
+    assert (columns > 0).sum() > 50  # the aorta, whose middle is 9 mm to the left
+    assert np.median(columns[columns > 0]) < -np.median(columns[columns < 0])
+
+
+def test_a_voxel_has_the_same_tissue_in_both_planes(anatomy):
+    point = np.array([3.0, 22.0, -12.0])
+    transverse = render_labels(anatomy, axial(anatomy, point, pixels=41, pixel_mm=0.5))[0]
+    plan = replace(axial(anatomy, point, pixels=41, pixel_mm=0.5), protocol=Protocol.SAGITTAL_T2)
+    sagittal = render_labels(anatomy, plan)[0]
+    # They share the front-to-back line through the point: a column of one, a row of the other.
+    assert (transverse[:, 20] == sagittal[20, :]).mean() > 0.97
+
+
+def test_the_signal_of_deep_fluid_is_that_of_the_equation(anatomy):
+    sequence = Sequence("T2", 3500.0, 100.0)
+    points = build_truth(SPEC).landmarks_mm[2]
+    plan = axial(anatomy, points, pixels=101, pixel_mm=0.25)
+    image = render_series(anatomy, [replace(plan, thickness_mm=0.3)])[0, 0]
+    labels = render_labels(anatomy, plan)[0] == Tissue.CSF
+    inner = proofs.ndimage.binary_erosion(labels, iterations=3)
+    expected = signals(relaxation(anatomy.subject.marrow_fat, anatomy.subject.jitter), sequence)
+    assert inner.sum() > 10
+    assert np.median(image[inner]) == pytest.approx(expected[Tissue.CSF], rel=0.01)
+
+
+def test_more_sub_slices_change_little():
+    anatomy = build_truth(SPEC).anatomy
+    plan = axial(anatomy, [0.0, 20.0, -18.0])
+    thin = render_series(anatomy, [replace(plan, thickness_mm=0.01)])[0, 0]
+    thick = render_series(anatomy, [plan])[0, 0]
+    assert 0.0 < np.sqrt(((thin - thick) ** 2).mean()) < 0.35 * thick.std()

@@ -12,6 +12,7 @@ from volspine.errors import OutputError, WeightsError
 from volspine.inference import bundle as module
 from volspine.inference.bundle import load_bundle, write_bundle
 from volspine.inference.card import card_from_dict, card_to_dict
+from volspine.volume.grid import Grid
 
 
 def test_what_was_written_comes_back(tmp_path):
@@ -113,3 +114,10 @@ def test_the_recipe_is_plain_yaml(tiny_bundle):
     recipe = yaml.safe_load((tiny_bundle / "recipe.yaml").read_text(encoding="utf-8"))
     assert recipe["model"]["grader"] == "StudyGrader"
     assert recipe["members"] == 1
+
+
+def test_a_grid_that_is_not_the_models_is_refused(tmp_path):
+    grader, card = tiny_grader(), tiny_card(grid=Grid(spacing_mm=(4, 4, 4), shape=(8, 8, 8)))
+    write_bundle(tmp_path / "b", [grader.state_dict()], recipe=grader.recipe, card=card)
+    with pytest.raises(WeightsError, match="grid of another shape"):
+        load_bundle(tmp_path / "b")

@@ -77,6 +77,8 @@ def load_bundle(folder: str | Path | None = None) -> Bundle:
         raise _missing(place, is_demo=folder is None)
     card = card_from_dict(_parse_json(_read(place / CARD, MAX_TEXT_BYTES)))
     recipe = _parse_recipe(_verified(place / RECIPE, card, MAX_TEXT_BYTES))
+    if list(recipe["model"].get("shape", card.grid.shape)) != list(card.grid.shape):
+        raise _malformed(RECIPE, "is for a grid of another shape than the card's", place)
     tensors = _parse_weights(_verified(place / WEIGHTS, card, MAX_WEIGHTS_BYTES), place / WEIGHTS)
     members = _members(recipe, tensors)
     graders = tuple(_filled(recipe["model"], state, place / WEIGHTS) for state in members)
@@ -118,17 +120,17 @@ def write_bundle(
         WEIGHTS: safetensors.torch.save(_numbered(states)),
         RECIPE: _recipe_text(recipe, len(states)).encode("utf-8"),
     }
-    files = {
-        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        for name, data in contents.items()
-    }
-    complete = replace(card, files=files)
+    complete = replace(card, files={name: _described(data) for name, data in contents.items()})
     (place / CARD).unlink(missing_ok=True)
     for name, data in contents.items():
         write_bytes(place / name, data)
     write_text(place / READABLE, card_markdown(complete))
     write_text(place / CARD, json.dumps(card_to_dict(complete), indent=2) + "\n")
     return place
+
+
+def _described(data: bytes) -> dict[str, str | int]:
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
 def _missing(place: Path, *, is_demo: bool) -> WeightsError:

@@ -107,6 +107,21 @@ def test_the_prior_comes_from_the_studies_that_training_could_see(data, tmp_path
     np.testing.assert_allclose(module.known, frequencies(data.known_grades()))
 
 
+def test_an_untrained_grader_starts_from_the_frequencies_and_a_resumed_one_does_not(data, tmp_path):
+    module = task()
+    trainer(tmp_path, epochs=0).fit(module, datamodule=data)
+    zero = module.grader.link(torch.zeros(1, 25, 1)).exp()[0].detach().numpy()
+    canal = module.known[:5].mean(axis=0)
+    np.testing.assert_allclose(zero[:5], np.tile(canal, (5, 1)), atol=1e-4)
+    run = trainer(tmp_path, epochs=1)
+    run.fit(module, datamodule=data)
+    run.save_checkpoint(tmp_path / "c.ckpt")
+    trained = module.grader.link.first.clone()
+    again = trainer(tmp_path, epochs=1)
+    again.fit(module, datamodule=data, ckpt_path=tmp_path / "c.ckpt", weights_only=True)
+    assert torch.equal(module.grader.link.first, trained)
+
+
 def test_a_checkpoint_is_plain_data_and_carries_its_recipe(data, tmp_path):
     module, run = task(), trainer(tmp_path, epochs=1)
     run.fit(module, datamodule=data)

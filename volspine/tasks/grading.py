@@ -110,9 +110,12 @@ class GradingTask(pl.LightningModule):
         }
 
     def on_fit_start(self) -> None:
-        """Learn the prior of the training split, and write the split down."""
+        """Learn the prior of the training split, start from it, and write the split down."""
         data = self._data()
         self.known = frequencies(data.known_grades())
+        start_from = getattr(getattr(self.grader, "link", None), "start_from", None)
+        if start_from is not None and self.trainer.ckpt_path is None:
+            start_from(torch.tensor(self.known, dtype=torch.float32))
         self._trained_on = [_fingerprint(s.key) for n in ("train", "val") for s in data.studies(n)]
         if self.trainer.is_global_zero:
             write_split(data.split, self._folder() / "split.json")

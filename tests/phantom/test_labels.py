@@ -41,12 +41,11 @@ def test_any_severe_canal_is_as_frequent_as_published_though_never_aimed_at():
 @pytest.mark.parametrize("noise", [Noise.CONSENSUS, Noise.SINGLE_READER])
 def test_reader_noise_keeps_the_prevalence(noise):
     rng = np.random.default_rng(2)
-    truth = grades_of(DRAWS, cutpoints())
-    labels = np.array(
-        [read_labels(z, g, noise, rng) for z, g in zip(DRAWS[:4000], truth[:4000], strict=True)]
-    )
+    some = DRAWS[:2000]
+    truth = grades_of(some, cutpoints())
+    labels = np.array([read_labels(z, g, noise, rng) for z, g in zip(some, truth, strict=True)])
     drawn = np.stack([(labels == g).mean(axis=0) for g in range(3)], axis=1)
-    assert np.abs(drawn - prevalence()).max() < 0.025
+    assert np.abs(drawn - prevalence()).max() < 0.04
     agreement = (labels == truth).mean()
     assert agreement < (0.95 if noise is Noise.CONSENSUS else 0.9)
 

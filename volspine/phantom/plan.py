@@ -65,6 +65,8 @@ class SeriesPlan:
         acquired: Pixels measured along a side.
         matrix: Pixels stored along a side.
         snr: Signal-to-noise ratio; 0 adds no noise.
+        sub_slices: How many are averaged across a slice: 3, whose error is far below the noise, or
+            1, which is quick.
     """
 
     series_id: str
@@ -79,6 +81,7 @@ class SeriesPlan:
     acquired: int
     matrix: int
     snr: float
+    sub_slices: int = 3
 
     @property
     def is_sagittal(self) -> bool:
@@ -192,6 +195,7 @@ def _sagittal_pair(
             acquired=acquired,
             matrix=96 if small else _choose(rng, table),
             snr=_snr(rng, spec, field_t),
+            sub_slices=1 if small else 3,
         )
         for protocol, sequence, table in zip(
             (Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2), timing, _SAGITTAL_MATRICES, strict=True
@@ -239,6 +243,7 @@ def _axial_series(
             acquired=96 if small else int(rng.choice([224, 256, 288])),
             matrix=96 if small else _choose(rng, _AXIAL_MATRIX),
             snr=_snr(rng, spec, field_t),
+            sub_slices=1 if small else 3,
         )
     ]
 

@@ -26,9 +26,6 @@ __all__ = ["paint_spine", "render_labels", "render_series"]
 Array = NDArray[np.float32]
 MakeCanvas = Callable[[NDArray[Any]], Canvas]
 
-SUB_SLICES = 3
-"""Sub-slices averaged across a slice; with three the error is far below the noise."""
-
 FRONT_MM, REAR_MM, SIDE_MM = -26.0, 62.0, 50.0
 """Box around the spine, in depth v and to both sides, outside which only the trunk is painted."""
 
@@ -52,8 +49,8 @@ def render_series(anatomy: Anatomy, plans: list[SeriesPlan]) -> Array:
         return SignalCanvas(values, tissue, pixel)
 
     # Both outer sub-slices come first: their sum is the same, bit for bit, in a mirror.
-    offsets = np.array([-1.0, 1.0, 0.0]) / SUB_SLICES * plan.thickness_mm
-    _paint_slices(anatomy, plan, images, (canvas, offsets))
+    steps = np.array([-1.0, 1.0, 0.0]) / 3 if plan.sub_slices == 3 else np.zeros(1)
+    _paint_slices(anatomy, plan, images, (canvas, steps * plan.thickness_mm))
     return images
 
 

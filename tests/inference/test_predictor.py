@@ -137,6 +137,18 @@ def test_a_constant_series_beside_a_good_one_is_set_aside(predictor):
     assert graded.to_dict()["faults"][0]["reason"] == "constant image"
 
 
+def test_a_constant_part_of_a_series_takes_no_other_part_with_it(predictor):
+    study = make_study(protocols=("sagittal_t2", "axial_t2"))
+    for series in study.series:
+        series.uid = "1.2.3"  # One SeriesInstanceUID whose slices lay in two planes.
+    stack = study.series[1].stacks[0]
+    flat = np.full(stack.shape, 7, dtype=np.float32)
+    study.series[1].stacks[0] = Stack.from_array(flat, stack.affine_lps)
+    graded = predictor.predict(study)
+    assert [series.protocol for series in graded.study.series] == [Protocol.SAGITTAL_T2]
+    assert not graded.grades.imputed[CANAL].any()
+
+
 def test_a_study_without_a_graded_protocol_is_refused(predictor):
     study = make_study(protocols=("other",))
     graded = predictor.predict(study)

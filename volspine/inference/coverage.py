@@ -75,22 +75,23 @@ def usable_part(study: Study, *, strict: bool = False) -> Usable:
     Raises:
         VolspineError: The first error if `strict`, or if no graded series at all can be decoded.
     """
-    problems: dict[str, VolspineError | None] = {}
+    problems: list[tuple[Series, VolspineError | None]] = []
     graded = [series for series in study.series if series.protocol in PROTOCOLS]
     for series in graded:
         try:
             if _is_constant(series):
-                problems[series.uid] = None
+                problems.append((series, None))
         except VolspineError as error:
             if strict:
                 raise
-            problems[series.uid] = error
-    errors = [error for error in problems.values() if error is not None]
+            problems.append((series, error))
+    errors = [error for _, error in problems if error is not None]
     if graded and len(errors) == len(graded):
         raise errors[0]
-    kept = [series for series in study.series if series.uid not in problems]
-    faults = [*study.faults, *(_fault(s, problems[s.uid]) for s in graded if s.uid in problems)]
-    lost = {s.protocol: _why(problems[s.uid]) for s in graded if s.uid in problems}
+    # By identity: one SeriesInstanceUID may have given several series.
+    kept = [series for series in study.series if all(series is not bad for bad, _ in problems)]
+    faults = [*study.faults, *(_fault(series, error) for series, error in problems)]
+    lost = {series.protocol: _why(error) for series, error in problems}
     still_there = {series.protocol for series in kept}
     return Usable(
         replace(study, series=kept, faults=faults),

@@ -88,6 +88,9 @@ def test_everything_that_matters_is_in_the_key(study, monkeypatch):
         cache_key(replace(study, annotations=study.annotations[1:]), GRID),
         cache_key(replace(study, annotations=(Annotation("1", 2, TARGETS[0], 3, 4),)), GRID),
     ]
+    table = study.folder.parents[1] / "train_series_descriptions.csv"
+    table.write_text(table.read_text().replace("Sagittal T1", "Axial T2", 1))
+    others.append(cache_key(study, GRID))
     file = study.folder / "grades.txt"
     os.utime(file, ns=(1, 1))
     others.append(cache_key(study, GRID))
@@ -95,7 +98,7 @@ def test_everything_that_matters_is_in_the_key(study, monkeypatch):
     others.append(cache_key(study, GRID))
     monkeypatch.setattr(cache, "PREPROCESSING_VERSION", 99)
     others.append(cache_key(study, GRID))
-    assert len({key, *others}) == 9
+    assert len({key, *others}) == 10
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not a zip", None])

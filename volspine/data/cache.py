@@ -3,8 +3,8 @@
 Images are kept as float16 (they were normalised to 0 ... 1.5, so the error is below 0.0005), masks
 as bytes, points as voxel indices: 9 bytes a voxel. They stay in memory, on disk, or both. The name
 of a file on disk is a digest of everything that its content depends on: names, sizes and times of
-the study's files, its marks, the grid, and the version of this preprocessing. A file that does not
-read back is made again.
+the study's files, what the table says of its series, its marks, the grid, and the version of this
+preprocessing. A file that does not read back is made again.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from volspine.data.example import Example, within
 from volspine.data.landmarks import points_lps_mm
 from volspine.data.rsna import LabelledStudy
+from volspine.dicom.descriptions import described_protocols
 from volspine.dicom.reading import read_study
 from volspine.errors import VolspineError
 from volspine.jobs import atomic_path
@@ -138,6 +139,8 @@ def _inputs(study: LabelledStudy, grid: Grid) -> Iterator[str]:
             status = path.stat()
             name = path.relative_to(study.folder).as_posix()
             yield f"{name} {status.st_size} {status.st_mtime_ns}"
+    for series, protocol in sorted(described_protocols(study.folder).items()):
+        yield f"{series} {protocol.value}"
     for mark in study.annotations:
         yield repr((mark.target.name, mark.series_id, mark.instance_number, mark.x, mark.y))
 

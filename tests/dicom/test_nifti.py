@@ -13,6 +13,7 @@ from volspine.dicom.reading import read_study
 from volspine.errors import (
     GeometryError,
     InputError,
+    LimitError,
     NoUsableSeriesError,
     PixelError,
     VolspineError,
@@ -128,6 +129,18 @@ def test_what_is_no_volume_is_refused(shape, tmp_path):
     image = nib.Nifti1Image(np.zeros(shape, np.float32), np.diag([4.0, 1.0, 1.0, 1.0]))
     with pytest.raises(NoUsableSeriesError):
         read_study(save(image, tmp_path / "sag_t1.nii"))
+
+
+def test_a_size_that_wraps_around_in_64_bits_is_beyond_the_limits(tmp_path):
+    header = nib.Nifti2Header()
+    header.set_data_dtype(np.uint8)
+    header["dim"] = [3, 2**22, 2**21, 2**21, 1, 1, 1, 1]  # 2 ** 64 voxels
+    header.set_sform(np.diag([1.0, 1.0, 4.0, 1.0]), code=1)
+    header["vox_offset"] = 544
+    path = tmp_path / "sag_t1.nii"
+    path.write_bytes(header.binaryblock + bytes(100))
+    with pytest.raises(LimitError):
+        read_study(path)
 
 
 def test_scaling_is_applied_and_holes_are_filled_and_said(tmp_path):

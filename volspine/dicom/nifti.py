@@ -9,6 +9,7 @@ NIfTI does not say what an image shows. The caller does (`protocol=`), or the fi
 import contextlib
 import gzip
 import io
+import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -110,7 +111,7 @@ def read_nifti(file: ReadableFile, *, protocol: Protocol | None, limits: Limits)
     affine = _affine_lps(header, file.path)
     shape = _shape(header, file.path)
     limits.check_inflation(
-        int(np.prod(shape)) * max(int(header["bitpix"]) // 8, 4),
+        math.prod(shape) * max(int(header["bitpix"]) // 8, 4),
         file.size,
         path=file.path,
         what="volume",

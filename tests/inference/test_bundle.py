@@ -1,5 +1,6 @@
 """A bundle is plain data: what was written comes back, and nothing else is ever accepted."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -121,3 +122,19 @@ def test_a_grid_that_is_not_the_models_is_refused(tmp_path):
     write_bundle(tmp_path / "b", [grader.state_dict()], recipe=grader.recipe, card=card)
     with pytest.raises(WeightsError, match="grid of another shape"):
         load_bundle(tmp_path / "b")
+
+
+def test_a_shape_that_is_no_list_is_refused(tmp_path):
+    grader = tiny_grader()
+    place = write_bundle(
+        tmp_path / "b", [grader.state_dict()], recipe=grader.recipe, card=tiny_card()
+    )
+    recipe = yaml.safe_load((place / "recipe.yaml").read_text(encoding="utf-8"))
+    recipe["model"]["shape"] = 5
+    data = yaml.safe_dump(recipe).encode()
+    (place / "recipe.yaml").write_bytes(data)
+    card = json.loads((place / "card.json").read_text(encoding="utf-8"))
+    card["files"]["recipe.yaml"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    (place / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(WeightsError, match="grid of another shape"):
+        load_bundle(place)

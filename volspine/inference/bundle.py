@@ -77,7 +77,8 @@ def load_bundle(folder: str | Path | None = None) -> Bundle:
         raise _missing(place, is_demo=folder is None)
     card = card_from_dict(_parse_json(_read(place / CARD, MAX_TEXT_BYTES)))
     recipe = _parse_recipe(_verified(place / RECIPE, card, MAX_TEXT_BYTES))
-    if list(recipe["model"].get("shape", card.grid.shape)) != list(card.grid.shape):
+    grid_shape = list(card.grid.shape)
+    if recipe["model"].get("shape", grid_shape) != grid_shape:
         raise _malformed(RECIPE, "is for a grid of another shape than the card's", place)
     tensors = _parse_weights(_verified(place / WEIGHTS, card, MAX_WEIGHTS_BYTES), place / WEIGHTS)
     members = _members(recipe, tensors)

@@ -1,6 +1,6 @@
 """Five synthetic subjects from normal to severe, each as sagittal T1, sagittal T2 and axial T2.
 
-    python visualize/phantom_gallery.py gallery.png [--seed 1]
+    python visualize/phantom_gallery.py [--out FILE.png] [--seed N]
 
 Rows are subjects with a growing number of severe findings. Each picture is the slice nearest to one
 landmark: left foramen at L4/L5 on T1, canal at L4/L5 on T2, recesses at L4/L5 on the axial series,
@@ -34,7 +34,7 @@ SHOWN = (
 def main() -> None:
     """Draw the gallery."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="picture to write")
+    parser.add_argument("--out", type=Path, default=Path("phantom_gallery.png"))
     parser.add_argument("--seed", type=int, default=1, help="root seed of the cohort")
     arguments = parser.parse_args()
     figure, axes = plt.subplots(5, len(SHOWN), figsize=(12, 20), facecolor="black")
@@ -44,7 +44,7 @@ def main() -> None:
             draw(axis, made, name)
     figure.tight_layout()
     figure.savefig(arguments.out, dpi=80)
-    print(f"wrote {arguments.out}")
+    print(f"saved {arguments.out}")
 
 
 def from_normal_to_severe(seed: int) -> list[Spec]:

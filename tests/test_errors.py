@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,16 @@ def test_the_tree_is_drawn_as_it_is() -> None:
     assert issubclass(MissingExtraError, VolspineError)
     for name in ("DicomReadError", "MixedStudyError", "NoUsableSeriesError", "TableError"):
         assert issubclass(getattr(errors, name), errors.InputError)
+
+
+def test_a_code_means_one_thing() -> None:
+    package = Path(errors.__file__).parent
+    homes: dict[str, set[str]] = {}
+    for path in package.rglob("*.py"):
+        for code in re.findall(r'code="(VS-[A-Z]+-\d+)"', path.read_text(encoding="utf-8")):
+            homes.setdefault(code, set()).add(path.relative_to(package).as_posix())
+    # Too few slices and no display can each be found in two places.
+    shared = {"VS-SER-001", "VS-CFG-033"}
+    twice = {code: found for code, found in homes.items() if len(found) > 1 and code not in shared}
+    assert len(homes) > 80
+    assert twice == {}

@@ -163,26 +163,26 @@ def _check(name: str, shape: Sequence[int], stride: int, fine_slices: int) -> No
         raise ConfigurationError(
             f"backbone {name!r} is not offered",
             remedy=f"choose one of {', '.join(SUPPORTED_BACKBONES)}",
-            code="VS-CFG-042",
+            code="VS-CFG-056",
         )
     if stride not in STRIDES or not 0 <= fine_slices <= STRIDES.index(stride) + 1:
         raise ConfigurationError(
             f"stride {stride} with {fine_slices} fine slices is not possible",
             remedy="choose a stride of 2, 4, 8, 16 or 32 and at most as many halvings to spare",
-            code="VS-CFG-043",
+            code="VS-CFG-057",
         )
     strides = (stride >> fine_slices, stride, stride)
     if any(n < s for n, s in zip(shape, strides, strict=True)):
         raise ConfigurationError(
             f"a volume of {tuple(shape)} voxels has less than one cell of stride {strides}",
             remedy="choose a smaller stride, more fine slices or a larger volume",
-            code="VS-CFG-044",
+            code="VS-CFG-058",
         )
     if name in _MAXVIT and any(n % 32 for n in shape):
         raise ConfigurationError(
             f"{name} cannot take a volume of {tuple(shape)} voxels",
             remedy="choose multiples of 32 along each axis, or a convolutional backbone",
-            code="VS-CFG-044",
+            code="VS-CFG-058",
         )
 
 

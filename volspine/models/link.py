@@ -100,7 +100,7 @@ def cutpoints_from_frequencies(frequencies: Sequence[float]) -> tuple[float, ...
         raise ConfigurationError(
             f"grade frequencies {list(frequencies)} are not all positive",
             remedy="give one positive share for each grade",
-            code="VS-CFG-040",
+            code="VS-CFG-047",
         )
     total = sum(frequencies)
     at_most = [sum(frequencies[: k + 1]) / total for k in range(len(frequencies) - 1)]
@@ -270,7 +270,7 @@ def _initial_cutpoints(frequencies: Frequencies) -> Tensor:
         raise ConfigurationError(
             f"grade frequencies {frequencies} do not fit",
             remedy=f"give {len(Grade)} shares, or a row of them for each of canal, foramen, recess",
-            code="VS-CFG-041",
+            code="VS-CFG-048",
         )
     return torch.tensor([cutpoints_from_frequencies(row) for row in rows])
 

@@ -37,7 +37,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
             f"{len(missing)} of {len(own)} tensors are missing and {len(wrong)} have another shape",
             path=path,
             remedy="give weights of the same backbone, or leave `weights` out",
-            code="VS-WGT-011",
+            code="VS-WGT-031",
         )
     network.load_state_dict(fitted, strict=False)
 
@@ -56,7 +56,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"cannot read weights: {type(error).__name__}",
             path=path,
             remedy="give a safetensors file, or a torch file that loads with weights_only=True",
-            code="VS-WGT-010",
+            code="VS-WGT-030",
         ) from error
 
 

@@ -46,5 +46,5 @@ def read_truth(path: Path) -> StudyGrades:
             f"the truth of a phantom cannot be read: {type(error).__name__}",
             path=path,
             remedy="give truth/<study_id>.json as volspine phantom wrote it",
-            code="VS-TAB-050",
+            code="VS-TAB-043",
         ) from error

@@ -66,7 +66,7 @@ class Grid:
                 f"{self.center_mm} is impossible",
                 remedy="give three positive spacings in mm, three positive sizes and, if any, "
                 "three finite coordinates",
-                code="VS-CFG-030",
+                code="VS-CFG-038",
             )
 
     @property

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,6 +148,13 @@ def test_resume_grades_again_what_is_damaged_or_of_another_model(studies, job, t
     grade_batch(studies("1"), changed)
     # Two models never mix in one table.
     assert [row["name"] for row in rows(job.out / "summary.csv")] == ["1"]
+
+
+def test_resume_grades_again_what_was_graded_with_other_options(studies, job):
+    grade_batch(studies("1", "22"), job)
+    shifted = replace(again(job, "resume"), options=Options(shift_levels=1))
+    assert grade_batch(studies("1", "22"), shifted).exit_code == 0
+    assert {row["imputed"] for row in rows(job.out / "summary.csv")} == {"5"}
 
 
 def test_overwrite_leaves_nothing_of_the_earlier_run(studies, job):

@@ -218,16 +218,18 @@ class _Worker:
                 remedy="add --resume to keep it, or --overwrite to replace it",
                 code=EXISTS,
             )
-        return _is_current(path, predictor)
+        return _is_current(path, predictor, self.job.options)
 
 
-def _is_current(path: Path, predictor: Predictor) -> bool:
-    """Return whether a result can be read and is of this very model."""
+def _is_current(path: Path, predictor: Predictor, options: Options) -> bool:
+    """Return whether a result can be read and is of this very model and these options."""
     try:
-        model = read_manifest(path).provenance.get("model", {})
-    except (VolspineError, KeyError):
+        provenance = read_manifest(path).provenance
+    except VolspineError:
         return False
-    return bool(model.get("weights_sha256") == predictor.bundle.card.weights_sha256)
+    weights = provenance.get("model", {}).get("weights_sha256")
+    is_same_model = weights == predictor.bundle.card.weights_sha256
+    return bool(is_same_model and provenance.get("settings") == options.to_dict())
 
 
 @lru_cache(maxsize=1)

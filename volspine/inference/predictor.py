@@ -68,6 +68,15 @@ class Options:
     strict: bool = False
     shift_levels: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for the provenance of a result."""
+        protocol = None if self.protocol is None else str(Protocol(self.protocol).value)
+        return {
+            "protocol": protocol,
+            "strict": self.strict,
+            "shift_levels": self.shift_levels,
+        }
+
 
 class Predictor:
     """A model that is loaded once and grades any number of studies.
@@ -192,7 +201,7 @@ class Predictor:
             "model": model_facts(self.bundle),
             "device": str(self.device),
             "seed": None,
-            "settings": {"strict": run.how.strict, "shift_levels": run.how.shift_levels},
+            "settings": run.how.to_dict(),
             **study_facts(run.study, sampled),
             "timings_s": dict(run.timings.seconds),
         }

@@ -178,7 +178,10 @@ def _observer(hd: ModuleType, study: Study) -> Any:
 
 def _group(hd: ModuleType, grades: StudyGrades, t: int, frame: str) -> Any:
     target, grade = TARGETS[t], grades.grades[t]
-    evaluations = [hd.sr.QualitativeEvaluation(_term("grade", "Grade"), _grade_term(grade))]
+    if grade is None:  # Only a refused study has none, and it gets no report.
+        raise AssertionError(target.name)
+    found = _term(grade.name.lower(), grade.label)
+    evaluations = [hd.sr.QualitativeEvaluation(_term("grade", "Grade"), found)]
     if grades.imputed[t]:
         imputed = _term("imputed", "Not measured; frequency in the training data")
         evaluations.append(hd.sr.QualitativeEvaluation(_term("basis", "Basis"), imputed))
@@ -228,11 +231,6 @@ def _site(hd: ModuleType, target: Target) -> Any:
         laterality=sides[target.side],
         topographical_modifier=_term(target.level.value, target.level.label),
     )
-
-
-def _grade_term(grade: Grade | None) -> Any:
-    chosen = Grade.NORMAL_MILD if grade is None else grade
-    return _term(chosen.name.lower(), chosen.label)
 
 
 def _term(value: str, meaning: str) -> Any:

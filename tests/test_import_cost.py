@@ -66,3 +66,20 @@ def test_reading_dicom_loads_no_deep_learning():
 def test_prediction_loads_no_trainer():
     loaded = heavy_modules_after("import volspine; volspine.Predictor")
     assert "pytorch_lightning" not in loaded
+
+
+def test_training_runs_where_torchio_and_simpleitk_are_not_installed():
+    absent = (
+        "import sys, torch; sys.modules['torchio'] = sys.modules['SimpleITK'] = None\n"
+        "from volspine.cli.fit import run_lightning\n"
+        "from volspine.data.transforms import LightAugment\n"
+        "from volspine.models.grader import StudyGrader\n"
+        "out = StudyGrader(shape=(8, 16, 16))(torch.zeros(1, 6, 8, 16, 16))\n"
+        "assert out.log_probs.shape == (1, 25, 3)\n"
+        "try:\n"
+        "    import torchio\n"
+        "    raise SystemExit('torchio was importable after all')\n"
+        "except ImportError:\n"
+        "    pass"
+    )
+    assert "torch" in heavy_modules_after(absent)

@@ -6,9 +6,8 @@ The page needs no network and no other file, and every text in it is escaped.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from volspine.anatomy import Grade
 from volspine.grades import RESEARCH_USE
@@ -16,9 +15,7 @@ from volspine.metrics.bootstrap import Interval, bootstrap_scores
 from volspine.metrics.ordinal import OrdinalScores, confusion, ordinal_scores_by_finding
 from volspine.metrics.rsna import RsnaScore, rsna_terms, score_terms
 from volspine.metrics.tables import Frame, read_solution, read_submission
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from volspine.report.template import page_template
 
 __all__ = ["Evaluation", "evaluate", "render_evaluation"]
 
@@ -150,7 +147,7 @@ def evaluate(
 
 def render_evaluation(evaluation: Evaluation) -> str:
     """Return the page."""
-    return _template().render(
+    return page_template("evaluation").render(
         evaluation=evaluation,
         grades=[grade.label for grade in Grade],
         agreement=[
@@ -159,20 +156,6 @@ def render_evaluation(evaluation: Evaluation) -> str:
         ],
         notices=(RESEARCH_USE, CAUTION),
     )
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("volspine.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("evaluation.html.j2")
 
 
 def _measures(scores: OrdinalScores) -> tuple[float, ...]:

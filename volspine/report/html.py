@@ -7,17 +7,14 @@ what was repaired, what was filled in and why, and how the result came about. Ev
 
 import base64
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from volspine.anatomy import LEVELS, TARGETS, Condition, Level, Target
 from volspine.grades import StudyGrades
 from volspine.report.keyimages import KeyImage
 from volspine.report.manifest import notices
 from volspine.report.table import grade_rows
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from volspine.report.template import page_template
 
 __all__ = ["render_report"]
 
@@ -31,7 +28,7 @@ def render_report(grades: StudyGrades, images: Sequence[KeyImage] = ()) -> str:
         grades: What was concluded.
         images: Key images; those of one condition are shown once where no level was located.
     """
-    return _template().render(
+    return page_template("report").render(
         grades=grades,
         notices=notices(grades),
         conditions=[condition.label for condition in Condition],
@@ -42,20 +39,6 @@ def render_report(grades: StudyGrades, images: Sequence[KeyImage] = ()) -> str:
         provenance=_provenance(grades),
         model=grades.provenance.get("model", {}),
     )
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("volspine.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _map_row(grades: StudyGrades, level: Level) -> list[dict[str, Any]]:

@@ -82,6 +82,12 @@ def test_channels_have_one_order_and_no_other_protocol() -> None:
 def test_labels_read_like_a_report() -> None:
     assert TARGETS[8].label == "Left neural foraminal narrowing L4/L5"
     assert [level.label for level in LEVELS] == ["L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1"]
+    assert [p.label for p in Protocol] == [
+        "sagittal T1",
+        "sagittal T2",
+        "axial T2",
+        "other series",
+    ]
     assert [grade.label for grade in Grade] == ["Normal/Mild", "Moderate", "Severe"]
 
 

@@ -34,6 +34,14 @@ class Protocol(StrEnum):
     AXIAL_T2 = "axial_t2"
     OTHER = "other"
 
+    @property
+    def label(self) -> str:
+        """As written in a sentence: `sagittal T1`."""
+        if self is Protocol.OTHER:
+            return "other series"
+        plane, weighting = self.value.split("_")
+        return f"{plane} {weighting.upper()}"
+
 
 PROTOCOLS = (Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2, Protocol.AXIAL_T2)
 """The three graded protocols, in the channel order of every tensor."""

@@ -12,7 +12,6 @@ from volspine.viewer.build import (
     chosen_series,
     grid_over,
     point_scene,
-    series_name,
     voxel_scene,
 )
 
@@ -98,7 +97,3 @@ def test_a_large_series_gets_larger_voxels():
     grid = grid_over([Series("1", "a", Protocol.SAGITTAL_T2, "", [stack])])
     assert np.prod(grid.shape) <= 1.05 * MAX_VOXELS
     assert grid.spacing_mm[0] > 0.5
-
-
-def test_series_have_names_to_read():
-    assert series_name(Protocol.AXIAL_T2) == "axial T2"

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from volspine.anatomy import PROTOCOLS
+
 if TYPE_CHECKING:
     from volspine.errors import VolspineError
     from volspine.inference.batch import Job, Report
@@ -11,7 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _FORMATS = "csv,json,html"
-_PROTOCOLS = ("sagittal_t1", "sagittal_t2", "axial_t2")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"some of {_FORMATS},sr,sc; sr and sc repeat the patient's identifiers "
         f"(default: {_FORMATS})",
     )
-    add("--protocol", choices=_PROTOCOLS, help="what a lone NIfTI file is")
+    add("--protocol", choices=[p.value for p in PROTOCOLS], help="what a lone NIfTI file is")
     add("--shard", metavar="I/N", help="only every N-th study, from the I-th")
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="keep results that are there")

@@ -43,13 +43,6 @@ MIN_EXTENT_MM: Mapping[Protocol, tuple[float, float, float]] = MappingProxyType(
 
 _CONSTANT = "it is a constant image"
 _DIRECTIONS = ("left to right", "back to front", "foot to head")
-_SHORT = MappingProxyType(
-    {
-        Protocol.SAGITTAL_T1: "sagittal T1",
-        Protocol.SAGITTAL_T2: "sagittal T2",
-        Protocol.AXIAL_T2: "axial T2",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -108,13 +101,12 @@ def missing_views(usable: Usable, sampled: SampledStudy) -> dict[Protocol, str]:
     """
     reasons = {}
     for p, protocol in enumerate(PROTOCOLS):
-        name = _SHORT[protocol]
         if protocol in usable.set_aside:
             reasons[protocol] = why_set_aside(protocol, usable.set_aside[protocol])
         elif not usable.study.by_protocol(protocol):
-            reasons[protocol] = f"the study has no {name} series"
+            reasons[protocol] = f"the study has no {protocol.label} series"
         elif not sampled.masks[p].any():
-            reasons[protocol] = f"the {name} series covers no voxel of the model's grid"
+            reasons[protocol] = f"the {protocol.label} series covers no voxel of the model's grid"
         elif short := _too_short(protocol, sampled.masks[p], sampled.grid.spacing_mm):
             reasons[protocol] = short
     return reasons
@@ -122,7 +114,7 @@ def missing_views(usable: Usable, sampled: SampledStudy) -> dict[Protocol, str]:
 
 def why_set_aside(protocol: Protocol, why: str) -> str:
     """Return the reason for a protocol that lost every series."""
-    return f"the {_SHORT[protocol]} series was not used: {why}"
+    return f"the {protocol.label} series was not used: {why}"
 
 
 def reasons_not_shown(missing: Mapping[Protocol, str]) -> tuple[str, ...]:
@@ -156,7 +148,7 @@ def _too_short(protocol: Protocol, mask: BoolArray, spacing_mm: tuple[float, flo
     extent = _extent_mm(mask, spacing_mm)
     for reach, least, direction in zip(extent, MIN_EXTENT_MM[protocol], _DIRECTIONS, strict=True):
         if reach < least:
-            return f"the {_SHORT[protocol]} series reaches only {reach:.0f} mm from {direction}"
+            return f"the {protocol.label} series reaches only {reach:.0f} mm from {direction}"
     return ""
 
 

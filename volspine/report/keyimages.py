@@ -30,13 +30,6 @@ FORAMEN_OFFSET_MM = 18.0
 WIDTH_PX = 420
 """Width of a key image."""
 
-PROTOCOL_LABELS = {
-    Protocol.SAGITTAL_T1: "Sagittal T1",
-    Protocol.SAGITTAL_T2: "Sagittal T2",
-    Protocol.AXIAL_T2: "Axial T2",
-    Protocol.OTHER: "Other series",
-}
-
 _CAPTION_PX = 54
 _DIRECTIONS = (("R", "L"), ("A", "P"), ("I", "S"))  # Towards smaller and larger x, y, z in LPS.
 
@@ -144,7 +137,7 @@ def _key_image(study: Study, grades: StudyGrades, t: int) -> KeyImage | None:
     protocol, stack, k = chosen
     view = upright_slice(stack, k)
     caption = _caption(grades, t)
-    detail = PROTOCOL_LABELS[protocol]
+    detail = f"{protocol.label[0].upper()}{protocol.label[1:]}"
     if not is_located:
         detail += f", {_default_place_in_words(target)}; the level was not located"
     mark = view.locate(point) if is_located else None

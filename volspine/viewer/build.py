@@ -28,7 +28,6 @@ __all__ = [
     "chosen_series",
     "grid_over",
     "point_scene",
-    "series_name",
     "voxel_scene",
 ]
 
@@ -44,13 +43,6 @@ SHEET_MM = 42.0
 _BEST_FIRST = (Protocol.SAGITTAL_T2, Protocol.SAGITTAL_T1, Protocol.AXIAL_T2, Protocol.OTHER)
 _SHADES = {1: 1.0, -1: 0.62, 2: 0.55, -2: 0.78, 3: 0.88, -3: 0.5}
 """How brightly a face is lit, by where it looks: light from the left, the front and above."""
-
-_NAMES = {
-    Protocol.SAGITTAL_T1: "sagittal T1",
-    Protocol.SAGITTAL_T2: "sagittal T2",
-    Protocol.AXIAL_T2: "axial T2",
-    Protocol.OTHER: "other series",
-}
 
 
 def chosen_series(study: Study, protocol: Protocol | None = None) -> list[Series]:
@@ -71,11 +63,6 @@ def chosen_series(study: Study, protocol: Protocol | None = None) -> list[Series
             code="VS-SER-031",
         )
     return found
-
-
-def series_name(protocol: Protocol) -> str:
-    """Return how a protocol is called in a picture: `sagittal T2`."""
-    return _NAMES[protocol]
 
 
 def grid_over(series: Sequence[Series], *, spacing_mm: float | None = None) -> Grid:
@@ -132,7 +119,7 @@ def voxel_scene(
     cut = ", left half cut away" if is_cut else ""
     return Scene(
         title=study.name,
-        subtitle=f"{series_name(series.protocol)}, voxels of {grid.spacing_mm[0]:.2g} mm{cut}",
+        subtitle=f"{series.protocol.label}, voxels of {grid.spacing_mm[0]:.2g} mm{cut}",
         points=(),
         faces=(faces,),
         markers=markers(grades),
@@ -214,7 +201,7 @@ def _points(series: Series, limit: int | None, middle_mm: float | None) -> Point
     fewer = math.sqrt(len(every) / max(len(cloud), 1))
     pixel_mm = min(float(stack.spacing_mm[:2].max()) for stack in series.stacks)
     return Points(
-        name=series_name(series.protocol),
+        name=series.protocol.label,
         points_mm=cloud.points_mm,
         colors=color_of((cloud.intensity - np.float32(low)) * scale, series.protocol),
         size_mm=1.1 * pixel_mm * fewer,
@@ -243,7 +230,7 @@ def _faces(image: VoxelArray, solid: BoolArray, grid: Grid, protocol: Protocol) 
     shade = np.select([looks == n for n in _SHADES], list(_SHADES.values()))
     colors = color_of(image[tuple(voxels.T)], protocol) * shade[:, None]
     return Faces(
-        name=series_name(protocol),
+        name=protocol.label,
         centers_mm=_face_centers(grid, voxels, looks),
         normals=looks,
         colors=colors.astype(np.uint8),

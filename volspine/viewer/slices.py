@@ -13,7 +13,7 @@ from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.grades import RESEARCH_USE, StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
-from volspine.viewer.build import chosen_series, grid_over, series_name
+from volspine.viewer.build import chosen_series, grid_over
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.findings import level_points
 from volspine.viewer.legend import draw_grades, grade_color
@@ -135,7 +135,7 @@ def _scale(rows: list[_Row]) -> float:
 def _row(series: Series, center: FloatArray) -> _Row:
     image, mask, grid = _sampled(series)
     panes = tuple(pane(image, mask, grid, plane=plane, point_mm=center) for plane in PLANES)
-    return _Row(series_name(series.protocol), panes)
+    return _Row(series.protocol.label, panes)
 
 
 def _sampled(series: Series) -> tuple[VoxelArray, BoolArray, Grid]:

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.anatomy import TARGETS, Grade
-from volspine.challenge import FINDING_GROUPS, GRADE_WEIGHTS
+from volspine.challenge import FINDING_GROUPS
 from volspine.errors import ConfigurationError, TableError
-from volspine.metrics.tables import Frame, read_solution, read_submission
+from volspine.metrics.tables import Frame, grade_weights, read_solution, read_submission
 from volspine.types import ArrayLike, FloatArray
 
 __all__ = [
@@ -173,17 +173,6 @@ def rsna_terms(
         np.stack([*(loss[:, t].sum(axis=1) for t in _GROUPS), any_loss], axis=1),
         np.stack([*(w[:, t].sum(axis=1) for t in _GROUPS), any_weight], axis=1),
     )
-
-
-def grade_weights(grades: ArrayLike) -> FloatArray:
-    """Return the challenge's weight of each grade; 0 where there is none.
-
-    Example:
-        >>> grade_weights([0, 1, 2, -1]).tolist()
-        [1.0, 2.0, 4.0, 0.0]
-    """
-    labels = np.asarray(grades)
-    return np.where(labels >= 0, np.array(GRADE_WEIGHTS)[np.maximum(labels, 0)], 0.0)
 
 
 def mean_of_terms(terms: FloatArray) -> FloatArray:

@@ -26,9 +26,16 @@ from volspine.challenge import (
     parse_row_id,
 )
 from volspine.errors import TableError
-from volspine.types import BoolArray, FloatArray, IntArray
+from volspine.types import ArrayLike, BoolArray, FloatArray, IntArray
 
-__all__ = ["Frame", "Solution", "read_solution", "read_studies", "read_submission"]
+__all__ = [
+    "Frame",
+    "Solution",
+    "grade_weights",
+    "read_solution",
+    "read_studies",
+    "read_submission",
+]
 
 _SUBMISSION_COLUMNS = ("row_id", *PROBABILITY_COLUMNS)
 _LONG_COLUMNS = (*_SUBMISSION_COLUMNS, "sample_weight")
@@ -63,6 +70,17 @@ class Solution:
     grades: IntArray
     weights: FloatArray
     wanted: BoolArray
+
+
+def grade_weights(grades: ArrayLike) -> FloatArray:
+    """Return the challenge's weight of each grade; 0 where there is none.
+
+    Example:
+        >>> grade_weights([0, 1, 2, -1]).tolist()
+        [1.0, 2.0, 4.0, 0.0]
+    """
+    labels = np.asarray(grades)
+    return np.where(labels >= 0, np.array(GRADE_WEIGHTS)[np.maximum(labels, 0)], 0.0)
 
 
 class _Table:
@@ -256,8 +274,7 @@ def _from_wide(table: _Table) -> Solution:
         )
     cells = [[_grade(text) for text in table.columns[name]] for name in LABEL_COLUMNS]
     grades = np.array(cells, dtype=np.int64).reshape(len(TARGETS), len(studies)).T
-    weights = np.where(grades >= 0, np.array(GRADE_WEIGHTS)[np.maximum(grades, 0)], 0.0)
-    return Solution(studies, grades, weights, np.ones_like(grades, dtype=np.bool_))
+    return Solution(studies, grades, grade_weights(grades), np.ones_like(grades, dtype=np.bool_))
 
 
 def _from_long(table: _Table) -> Solution:

@@ -5,15 +5,17 @@ from volspine.grades import StudyGrades
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.palette import GRADE_COLORS, INK, RIGHT_COLOR, UNKNOWN_COLOR
 
-__all__ = ["draw_grades", "grade_color"]
+__all__ = ["COLUMNS", "draw_grades", "grade_color"]
 
-_COLUMNS = (
+COLUMNS = (
     (Condition.RIGHT_NEURAL_FORAMINAL_NARROWING, "foramen"),
     (Condition.RIGHT_SUBARTICULAR_STENOSIS, "recess"),
     (Condition.SPINAL_CANAL_STENOSIS, "canal"),
     (Condition.LEFT_SUBARTICULAR_STENOSIS, "recess"),
     (Condition.LEFT_NEURAL_FORAMINAL_NARROWING, "foramen"),
 )
+"""Conditions from the patient's right to the left, and what each is called for short."""
+
 _MUTED = "#8b95a7"
 _STEP_X, _STEP_Y = 58.0, 52.0
 
@@ -29,15 +31,15 @@ def grade_color(grades: StudyGrades, target: Target) -> str:
 def draw_grades(canvas: Canvas, place_px: tuple[float, float], grades: StudyGrades) -> None:
     """Draw the table with its top left corner at a place; about 350 by 480 pixels."""
     left, top = place_px
-    columns = [left + 74 + n * _STEP_X for n in range(len(_COLUMNS))]
+    columns = [left + 74 + n * _STEP_X for n in range(len(COLUMNS))]
     canvas.text((columns[0] + _STEP_X / 2, top), "R", color=RIGHT_COLOR, weight="bold", ha="center")
     canvas.text((columns[3] + _STEP_X / 2, top), "L", weight="bold", ha="center")
-    for x, (_, name) in zip(columns, _COLUMNS, strict=True):
+    for x, (_, name) in zip(columns, COLUMNS, strict=True):
         canvas.text((x, top + 24), name, fontsize=8.5, color=_MUTED, ha="center")
     for row, level in enumerate(LEVELS):
         y = top + 62 + row * _STEP_Y
         canvas.text((left, y), level.label, fontsize=11, weight="bold")
-        for x, (condition, _) in zip(columns, _COLUMNS, strict=True):
+        for x, (condition, _) in zip(columns, COLUMNS, strict=True):
             _dot(canvas, (x, y), grades, Target(condition, level))
     _key(canvas, (left, top + 62 + len(LEVELS) * _STEP_Y + 14))
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from volspine.anatomy import LEVELS, Condition, Target
+from volspine.anatomy import LEVELS, Side, Target
 from volspine.grades import StudyGrades
 from volspine.types import FloatArray, VoxelArray
 from volspine.viewer.camera import FRONT_LEFT
-from volspine.viewer.legend import grade_color
+from volspine.viewer.legend import COLUMNS, grade_color
 from volspine.viewer.palette import UNKNOWN_COLOR, ColorArray
 from volspine.viewer.scene import Scene
 
@@ -26,14 +26,6 @@ __all__ = ["picture_html", "scene_html"]
 
 MAX_POINTS = 900_000
 """In a page; more are thinned evenly, since the file grows by 16 bytes for each."""
-
-_COLUMNS = (
-    (Condition.RIGHT_NEURAL_FORAMINAL_NARROWING, "R foramen"),
-    (Condition.RIGHT_SUBARTICULAR_STENOSIS, "R recess"),
-    (Condition.SPINAL_CANAL_STENOSIS, "canal"),
-    (Condition.LEFT_SUBARTICULAR_STENOSIS, "L recess"),
-    (Condition.LEFT_NEURAL_FORAMINAL_NARROWING, "L foramen"),
-)
 
 
 def scene_html(scene: Scene, *, direction: tuple[float, float, float] = FRONT_LEFT) -> str:
@@ -128,16 +120,21 @@ def _layer(
 
 
 def _table(grades: StudyGrades) -> str:
-    head = "".join(
-        f"<th{' class=right' if name.startswith('R') else ''}>{name}</th>" for _, name in _COLUMNS
-    )
+    head = "".join(_heading(condition.side, name) for condition, name in COLUMNS)
     rows = "".join(
         f"<tr><td>{level.label}</td>"
-        + "".join(f"<td>{_dot(grades, Target(condition, level))}</td>" for condition, _ in _COLUMNS)
+        + "".join(f"<td>{_dot(grades, Target(condition, level))}</td>" for condition, _ in COLUMNS)
         + "</tr>"
         for level in LEVELS
     )
     return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+
+
+def _heading(side: Side | None, name: str) -> str:
+    if side is None:
+        return f"<th>{name}</th>"
+    look = " class=right" if side is Side.RIGHT else ""
+    return f"<th{look}>{side.value[0].upper()} {name}</th>"
 
 
 def _dot(grades: StudyGrades, target: Target) -> str:

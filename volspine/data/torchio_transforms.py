@@ -16,16 +16,15 @@ import torch
 
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.data.example import NUM_VIEWS, Example, mirrored, within
+from volspine.data.transforms import Triple, draw_within, triple
 from volspine.types import FloatArray
-from volspine.volume.image import label_map, scalar_image
+from volspine.volume.image import label_map, scalar_image, swap_lps_ras
 from volspine.volume.normalize import CEILING
 
 if TYPE_CHECKING:
     import torchio
 
 __all__ = ["TorchioAugment", "TorchioRecord"]
-
-Triple = tuple[float, float, float]
 
 _BIAS_ORDER = 3
 _NUM_BIAS = 20  # Monomials in three variables up to that order.
@@ -89,12 +88,12 @@ class TorchioAugment:
         return TorchioRecord(
             mirror=bool(rng.random() < self.mirror),
             scale=float(np.exp(rng.uniform(-1, 1) * np.log1p(self.scale))),
-            degrees=_triple(rng.uniform(-1, 1, 3) * np.asarray(self.degrees)),
-            shift_mm=_triple(rng.uniform(-1, 1, 3) * np.asarray(self.shift_mm)),
+            degrees=draw_within(rng, self.degrees),
+            shift_mm=draw_within(rng, self.shift_mm),
             bias=tuple(tuple(row) for row in bias.tolist()) if has_bias else (),
-            blur_mm=_triple(rng.uniform(0, self.blur_mm, 3) * has_blur),
-            gamma=_triple(np.exp(rng.uniform(-self.gamma, self.gamma, 3))),
-            noise=_triple(rng.uniform(0, self.noise, 3)),
+            blur_mm=triple(rng.uniform(0, self.blur_mm, 3) * has_blur),
+            gamma=triple(np.exp(rng.uniform(-self.gamma, self.gamma, 3))),
+            noise=triple(rng.uniform(0, self.noise, 3)),
             seed=int(rng.integers(2**31)),
         )
 
@@ -183,15 +182,10 @@ def _moved(points: FloatArray, affine: Any, subject: "torchio.Subject") -> Float
     # TorchIO hands SimpleITK the map from output to input places; points go the other way.
     forward = affine.get_affine_transform(image).GetInverse()
     to_ras = np.asarray(image.affine, dtype=np.float64)
-    flip = np.array([-1.0, -1.0, 1.0])
-    lps = (points @ to_ras[:3, :3].T + to_ras[:3, 3]) * flip
-    moved = np.array([forward.TransformPoint(p) for p in lps.tolist()]) * flip
+    lps = swap_lps_ras(points @ to_ras[:3, :3].T + to_ras[:3, 3])
+    moved = swap_lps_ras(np.array([forward.TransformPoint(p) for p in lps.tolist()]))
     return np.asarray(np.linalg.solve(to_ras[:3, :3], (moved - to_ras[:3, 3]).T).T)
 
 
 def _mask(protocol: Protocol) -> str:
     return f"{protocol.value}_mask"
-
-
-def _triple(values: FloatArray) -> Triple:
-    return float(values[0]), float(values[1]), float(values[2])

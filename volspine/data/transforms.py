@@ -27,9 +27,20 @@ from volspine.data.example import NUM_VIEWS, Example, mirrored, within
 from volspine.types import FloatArray
 from volspine.volume.normalize import CEILING
 
-__all__ = ["Augment", "LightAugment", "LightRecord", "affine_matrix", "apply", "apply_affine"]
+__all__ = [
+    "Augment",
+    "LightAugment",
+    "LightRecord",
+    "Triple",
+    "affine_matrix",
+    "apply",
+    "apply_affine",
+    "draw_within",
+    "triple",
+]
 
 Triple = tuple[float, float, float]
+"""One number for each axis (i, j, k) or for each view."""
 
 
 @runtime_checkable
@@ -97,16 +108,16 @@ class LightAugment:
         """Return what to do, drawn uniformly within the limits."""
         return LightRecord(
             mirror=bool(rng.random() < self.mirror),
-            degrees=_within_limits(rng, self.degrees),
+            degrees=draw_within(rng, self.degrees),
             scale=float(np.exp(rng.uniform(-1, 1) * np.log1p(self.scale))),
-            shift_mm=_within_limits(rng, self.shift_mm),
-            gamma=_triple(np.exp(rng.uniform(-self.gamma, self.gamma, 3))),
+            shift_mm=draw_within(rng, self.shift_mm),
+            gamma=triple(np.exp(rng.uniform(-self.gamma, self.gamma, 3))),
             gain=(
-                _within_limits(rng, (self.bias,) * 3),
-                _within_limits(rng, (self.bias,) * 3),
-                _within_limits(rng, (self.bias,) * 3),
+                draw_within(rng, (self.bias,) * 3),
+                draw_within(rng, (self.bias,) * 3),
+                draw_within(rng, (self.bias,) * 3),
             ),
-            noise=_triple(rng.uniform(0, self.noise, 3)),
+            noise=triple(rng.uniform(0, self.noise, 3)),
             seed=int(rng.integers(2**31)),
             dropped=(int(rng.integers(NUM_VIEWS)),) if rng.random() < self.drop_view else (),
         )
@@ -225,9 +236,11 @@ def _without_views(
     return images * kept, masks * kept
 
 
-def _within_limits(rng: np.random.Generator, limits: Triple) -> Triple:
-    return _triple(rng.uniform(-1, 1, 3) * np.asarray(limits))
+def draw_within(rng: np.random.Generator, limits: Triple) -> Triple:
+    """Return three numbers drawn uniformly from -limit to limit."""
+    return triple(rng.uniform(-1, 1, 3) * np.asarray(limits))
 
 
-def _triple(values: FloatArray) -> Triple:
+def triple(values: FloatArray) -> Triple:
+    """Return an array of three numbers as plain floats."""
     return float(values[0]), float(values[1]), float(values[2])

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from volspine.geometry.affine import LPS_TO_RAS, flip_frame
 from volspine.types import BoolArray, FloatArray, VoxelArray
 
 if TYPE_CHECKING:
     import torchio
 
 __all__ = ["label_map", "resample", "scalar_image", "swap_lps_ras"]
-
-_SWAP = np.array([-1.0, -1.0, 1.0])
 
 
 def swap_lps_ras(values: FloatArray) -> FloatArray:
@@ -35,8 +34,8 @@ def swap_lps_ras(values: FloatArray) -> FloatArray:
         [-10.0, -20.0, 30.0]
     """
     if values.shape == (4, 4):
-        return np.asarray(np.diag([*_SWAP, 1.0]) @ values, dtype=np.float64)
-    return np.asarray(values * _SWAP, dtype=np.float64)
+        return flip_frame(values)
+    return np.asarray(values * LPS_TO_RAS.diagonal()[:3], dtype=np.float64)
 
 
 def scalar_image(voxels: VoxelArray, affine_lps: FloatArray) -> "torchio.ScalarImage":

@@ -120,12 +120,13 @@ def _check(arguments: argparse.Namespace) -> None:
 def _read(
     arguments: argparse.Namespace,
 ) -> "tuple[Study, StudyGrades | None, tuple[str, ...]]":
+    from volspine.dicom.nifti import is_nifti
     from volspine.dicom.reading import read_study
     from volspine.grades import RESEARCH_USE
 
     # What a NIfTI file shows must be said; a DICOM study knows, and the option only selects.
-    is_nifti = arguments.study.name.lower().endswith((".nii", ".nii.gz"))
-    study = read_study(arguments.study, protocol=arguments.protocol if is_nifti else None)
+    protocol = arguments.protocol if is_nifti(arguments.study.name) else None
+    study = read_study(arguments.study, protocol=protocol)
     if arguments.grades is None:
         return study, None, (RESEARCH_USE,)
     grades, notes = _grades(arguments.grades)

@@ -209,6 +209,18 @@ def test_the_challenges_table_names_protocols_and_folders_name_series(tmp_path):
     assert "challenge's table" in study.series[0].reason
 
 
+def test_the_table_does_not_make_sagittal_slices_axial(tmp_path):
+    folder = tmp_path / "train_images" / "1001"
+    axial = series(6, cosines=AXIAL, start=(-20, -20, 0))
+    save_all(in_series(number_on([*axial, *series(4)]), "1001.22"), folder / "22")
+    rows = ["study_id,series_id,series_description", "1001,22,Axial T2"]
+    (tmp_path / "train_series_descriptions.csv").write_text("\n".join(rows))
+    assert [(s.name, s.plane, s.protocol) for s in read_study(folder).series] == [
+        ("22-2", "sagittal", Protocol.SAGITTAL_T2),
+        ("22", "axial", Protocol.AXIAL_T2),
+    ]
+
+
 def test_outside_a_challenge_root_names_reveal_nothing(tmp_path):
     save_all(series(4), tmp_path / "Jane Doe" / "Jane Doe T2")
     study = read_study(tmp_path / "Jane Doe")

@@ -2,7 +2,8 @@
 
 Asked in this order, the first that answers wins: the challenge's table; what the series is called;
 its echo, repetition and inversion times; the contrast of the image itself. The plane comes from the
-orientation of the slices, never from a name.
+orientation of the slices, never from a name, and overrules the table where the two cannot both be
+right.
 """
 
 import re
@@ -36,6 +37,12 @@ _PROTOCOLS: dict[tuple[Plane, Weighting], Protocol] = {
     ("axial", "t2"): Protocol.AXIAL_T2,
 }
 
+_DENIED_BY: dict[Protocol, Plane] = {
+    Protocol.SAGITTAL_T1: "axial",
+    Protocol.SAGITTAL_T2: "axial",
+    Protocol.AXIAL_T2: "sagittal",
+}
+
 _NEITHER = re.compile(
     r"loc|scout|survey|plan|myelo|dwi|diff|adc|ep2d|fmri|bold|asl|perf|flow|phase|map|"
     r"\bpd|proton|subtraction|swi|haste|mosaic",
@@ -61,8 +68,16 @@ class Answer(NamedTuple):
     reason: str
 
 
-def from_table(protocol: Protocol) -> tuple[Protocol, str]:
-    """Return the protocol of the challenge's table, with its reason."""
+def from_table(protocol: Protocol, plane: Plane) -> tuple[Protocol, str] | None:
+    """Return the protocol of the challenge's table, and the reason; None where the slices deny it.
+
+    Args:
+        protocol: What the table says of a series.
+        plane: Plane of the slices, from their orientation. Axial slices tilted beyond 45 degrees
+            are nearest to coronal, so only sagittal slices deny an axial protocol.
+    """
+    if _DENIED_BY.get(protocol) == plane:
+        return None
     if protocol is Protocol.OTHER:
         return protocol, "the challenge's table describes it as none of the three"
     return protocol, f"the challenge's table describes it as {description_from_protocol(protocol)}"

@@ -182,10 +182,9 @@ def _assign(
     """Set a series' protocol from what is said of it; return whether anything is."""
     if given is not None:
         answer: tuple[Protocol, str] | None = (given, "as the caller said")
-    elif described is not None:
-        answer = from_table(described)
     else:
-        answer = recognize(series.plane, acquisition)
+        told = None if described is None else from_table(described, series.plane)
+        answer = told or recognize(series.plane, acquisition)
     if answer is not None:
         series.protocol, series.reason = answer
     return answer is not None

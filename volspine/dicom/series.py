@@ -143,7 +143,8 @@ class SeriesBuilder:
             stack for group in self._parallel(instances) for stack in assembler.assemble(group)
         ]
         by_plane = _grouped(stacks, lambda pair: pair[0].plane)
-        return [self._series(pairs, instances) for pairs in by_plane]
+        largest_first = sorted(by_plane, key=_num_slices, reverse=True)
+        return [self._series(pairs, instances) for pairs in largest_first]
 
     def _series(
         self, pairs: list[tuple[Stack, StackDecoder]], instances: Sequence[Instance]
@@ -199,6 +200,10 @@ def _canonical(instance: Instance) -> tuple[object, ...]:
         instance.frame,
         instance.acquisition.echo_time or 0.0,
     )
+
+
+def _num_slices(pairs: Sequence[tuple[Stack, StackDecoder]]) -> int:
+    return sum(stack.shape[2] for stack, _ in pairs)
 
 
 def _height(stack: Stack) -> tuple[float, ...]:

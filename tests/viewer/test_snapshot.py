@@ -1,5 +1,6 @@
 """The two renderers, and the way from one to the other."""
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -78,6 +79,15 @@ def test_when_open3d_fails_however_badly_the_software_renderer_draws(monkeypatch
         shown = snapshot.render(scene, CAMERA, renderer="open3d")
     np.testing.assert_array_equal(shown, splat(scene, CAMERA))
     assert "the software renderer does" in caplog.text
+
+
+@pytest.mark.parametrize("start", [lambda: snapshot.render(scene_of(), CAMERA), window._probe])
+def test_a_module_in_the_working_folder_is_not_imported(monkeypatch, tmp_path, start):
+    (tmp_path / "numpy.py").write_text("open('ran', 'w').close(); raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    with contextlib.suppress(ConfigurationError):  # Where Open3D cannot start.
+        start()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_when_open3d_hangs_the_software_renderer_draws(monkeypatch):

@@ -52,10 +52,14 @@ def _by_open3d(scene: Scene, camera: Camera) -> ColorArray | None:
     with tempfile.TemporaryDirectory(prefix="volspine-") as folder:
         source, target = Path(folder, "scene.npz"), Path(folder, "picture.png")
         np.savez(source, **pack(scene, camera))  # type: ignore[arg-type]
-        command = [sys.executable, "-m", "volspine.viewer.offscreen", str(source), str(target)]
+        # -P: nothing in the working folder may pass for a module.
+        command = [sys.executable, "-P", "-m", "volspine.viewer.offscreen"]
         try:
             done = subprocess.run(  # noqa: S603
-                command, capture_output=True, timeout=TIMEOUT_S, check=False
+                [*command, str(source), str(target)],
+                capture_output=True,
+                timeout=TIMEOUT_S,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

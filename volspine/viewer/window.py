@@ -67,7 +67,7 @@ def show(scene: Scene) -> None:
 
 def _probe() -> None:
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", _PROBE], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, check=False
     )
     if done.returncode != 0 and "MissingExtraError" not in done.stderr:
         raise ConfigurationError(

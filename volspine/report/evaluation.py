@@ -88,7 +88,7 @@ class Evaluation:
                 f"{self.num_studies} studies, {self.num_rows} graded rows; lower is better",
                 *scores,
                 "",
-                f"{'most probable grade':<28}{'kappa':>7}{'accuracy':>10}{'majority':>10}",
+                f"{'largest probability given':<28}{'kappa':>7}{'accuracy':>10}{'majority':>10}",
                 *kappas,
                 "",
                 f"{RESEARCH_USE} {CAUTION}",

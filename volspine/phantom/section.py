@@ -115,25 +115,13 @@ class Section:
 
 def build_section(anatomy: Anatomy, placed: Placed) -> Section:
     """Look up the anatomy's tables at placed points."""
-    subject, shapes, seg = anatomy.subject, anatomy.narrowing, placed.segment
-    t = np.clip(placed.below / np.maximum(placed.below + placed.above, 1.0), 0.0, 1.0)
-
-    def blend(table: FloatArray) -> Array:
-        return np.asarray(table[seg] * (1 - t) + table[seg + 1] * t, dtype=np.float32)
-
-    def pick(table: FloatArray) -> Array:
-        return np.asarray(table[seg], dtype=np.float32)
-
-    wedge = np.tan(subject.wedges / 2)
-    under = placed.below - pick(subject.heights / 2) + placed.depth * pick(wedge[:-1])
-    over = placed.above - pick(subject.heights[1:] / 2) + placed.depth * pick(wedge[1:])
+    subject = anatomy.subject
+    tables = _Tables.at(placed)
+    under, over = _from_endplates(anatomy, placed, tables)
     w = ((under - over) / 2).astype(np.float32)
-    width = blend(subject.widths) / 2
-    nearer = np.where(placed.below < placed.above, subject.heights[seg], subject.heights[seg + 1])
     at_disc = plateau(w, 4.0, 12.0).astype(np.float32)
-    waist = 1.0 - 0.06 * (1.0 - at_disc)
     section = Section(
-        segment=seg,
+        segment=placed.segment,
         below=placed.below,
         above=placed.above,
         v=placed.depth,
@@ -143,27 +131,75 @@ def build_section(anatomy: Anatomy, placed: Placed) -> Section:
         w=w,
         at_disc=at_disc,
         midline=sideways(subject, placed.arc, placed.depth).astype(np.float32),
-        half_depth=(blend(subject.depths) / 2).astype(np.float32),
-        half_width=(width * waist).astype(np.float32),
-        canal_depth=blend(subject.canal_depths),
-        canal_half_width=(blend(subject.canal_widths) / 2).astype(np.float32),
-        pedicle=blend(subject.pedicles),
-        spinous=blend(subject.spines),
-        height=nearer.astype(np.float32),
-        sac_area=blend(subject.sac_areas),
-        hydration=pick(subject.hydration),
-        disc_height=pick(subject.discs),
-        bulge=pick(shapes.bulge),
-        flavum=pick(shapes.flavum),
-        shrink=pick(shapes.shrink),
-        recess_place=pick(anatomy.recess_place()),
-        recess_left=pick(shapes.recess[:, 0]),
-        recess_right=pick(shapes.recess[:, 1]),
-        facet_left=pick(subject.facet_angles[:, 0]),
-        facet_right=pick(subject.facet_angles[:, 1]),
         root_below=np.full_like(placed.arc, PEDICLE_BOTTOM_MM + 2.0 + ROOT_RADIUS_MM),
         root_v=placed.arc,
+        **_of_vertebrae(anatomy, placed, tables, at_disc),
+        **_of_discs(anatomy, tables),
     )
     back = wall(section.canal(), np.full_like(section.half_depth, ROOT_PLANE_MM))
     section.root_v = np.asarray(back + 1.9 + ROOT_RADIUS_MM, dtype=np.float32)
     return section
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """How tables are read at placed points."""
+
+    segment: NDArray[np.int64]
+    share: Array
+
+    @classmethod
+    def at(cls, placed: Placed) -> "_Tables":
+        way = placed.below / np.maximum(placed.below + placed.above, 1.0)
+        return cls(placed.segment, np.clip(way, 0.0, 1.0))
+
+    def blend(self, table: FloatArray) -> Array:
+        """Interpolate a table of vertebrae from the one above a point to the one below it."""
+        upper, lower = table[self.segment], table[self.segment + 1]
+        return np.asarray(upper * (1 - self.share) + lower * self.share, dtype=np.float32)
+
+    def pick(self, table: FloatArray) -> Array:
+        """Read a table of segments."""
+        return np.asarray(table[self.segment], dtype=np.float32)
+
+
+def _from_endplates(anatomy: Anatomy, placed: Placed, tables: _Tables) -> tuple[Array, Array]:
+    """Return the distances below the upper and above the lower vertebra's endplate."""
+    heights, wedge = anatomy.subject.heights, np.tan(anatomy.subject.wedges / 2)
+    under = placed.below - tables.pick(heights / 2) + placed.depth * tables.pick(wedge[:-1])
+    over = placed.above - tables.pick(heights[1:] / 2) + placed.depth * tables.pick(wedge[1:])
+    return under, over
+
+
+def _of_vertebrae(
+    anatomy: Anatomy, placed: Placed, tables: _Tables, at_disc: Array
+) -> dict[str, Array]:
+    subject, blend, seg = anatomy.subject, tables.blend, tables.segment
+    nearer = np.where(placed.below < placed.above, subject.heights[seg], subject.heights[seg + 1])
+    waist = 1.0 - 0.06 * (1.0 - at_disc)
+    return {
+        "half_depth": (blend(subject.depths) / 2).astype(np.float32),
+        "half_width": (blend(subject.widths) / 2 * waist).astype(np.float32),
+        "canal_depth": blend(subject.canal_depths),
+        "canal_half_width": (blend(subject.canal_widths) / 2).astype(np.float32),
+        "pedicle": blend(subject.pedicles),
+        "spinous": blend(subject.spines),
+        "height": nearer.astype(np.float32),
+        "sac_area": blend(subject.sac_areas),
+    }
+
+
+def _of_discs(anatomy: Anatomy, tables: _Tables) -> dict[str, Array]:
+    subject, shapes, pick = anatomy.subject, anatomy.narrowing, tables.pick
+    return {
+        "hydration": pick(subject.hydration),
+        "disc_height": pick(subject.discs),
+        "bulge": pick(shapes.bulge),
+        "flavum": pick(shapes.flavum),
+        "shrink": pick(shapes.shrink),
+        "recess_place": pick(anatomy.recess_place()),
+        "recess_left": pick(shapes.recess[:, 0]),
+        "recess_right": pick(shapes.recess[:, 1]),
+        "facet_left": pick(subject.facet_angles[:, 0]),
+        "facet_right": pick(subject.facet_angles[:, 1]),
+    }

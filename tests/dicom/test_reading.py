@@ -233,6 +233,19 @@ def test_outside_a_challenge_root_names_reveal_nothing(tmp_path):
     assert "Canary" not in repr(study.identifiers)
 
 
+def test_free_text_that_tells_slices_apart_is_not_repeated(tmp_path):
+    first, second = series(4), number_on(series(4), 5)
+    for slices, kind in ((first, "CANARY M"), (second, "CANARY P")):
+        for ds in slices:
+            ds.ImageType = ["ORIGINAL", "PRIMARY", kind]
+    for ds in second:
+        set_pixels(ds, np.full((ds.Rows, ds.Columns), 7, "<u2"))
+    study = read_study(save_all([*first, *second], tmp_path))
+    repairs = " ".join(study.series[0].repairs)
+    assert "differ in ImageType: one value is used, 4 slices" in repairs
+    assert "CANARY" not in repairs
+
+
 def test_a_series_in_two_frames_of_reference_becomes_two_and_the_study_says_so(tmp_path):
     slices = series(9)
     for ds in slices[5:]:

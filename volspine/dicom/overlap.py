@@ -7,6 +7,7 @@ and an ambiguous series is refused rather than guessed.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -168,11 +169,13 @@ def _choice(
     name: str, kept: list[list[int]], parts: list[list[int]], slices: Sequence[Instance]
 ) -> NoUsableSeriesError:
     key = dict(_KEYS)[name]
-    used = key(slices[kept[0][0]].acquisition)
+    value = str(key(slices[kept[0][0]].acquisition))
+    # Free text of a header may hold anything, a name included: only numbers are repeated.
+    used = value if math.isfinite(_natural(value)[0]) else "one value"
     unused = [part for part in parts if part not in kept]
     count = sum(map(len, unused))
     return NoUsableSeriesError(
-        f"slices at the same place differ in {name}: {used!r} is used, {count} slices with "
+        f"slices at the same place differ in {name}: {used} is used, {count} slices with "
         f"other values are set aside",
         remedy="keep the images that are meant in a series of their own",
         code="VS-SER-003",

@@ -79,7 +79,7 @@ def test_the_prior_may_know_what_training_and_choosing_know(made_root):
     np.testing.assert_array_equal(known, rows)
 
 
-def test_several_roots_are_pooled_and_equal_ids_stay_apart(made_root, tmp_path):
+def test_several_roots_are_pooled_and_equal_ids_stay_apart_but_in_one_group(made_root, tmp_path):
     write_root(tmp_path / "second", np.zeros((3, 25), dtype=int))
     (tmp_path / "second" / "train.csv").write_text(
         (tmp_path / "second" / "train.csv").read_text().replace("\n102,", "\n202,")
@@ -90,6 +90,7 @@ def test_several_roots_are_pooled_and_equal_ids_stay_apart(made_root, tmp_path):
     pooled = read_roots([made_root, tmp_path / "second"])
     assert len({s.key for s in pooled}) == len(pooled) == 15
     assert {s.key for s in pooled if s.study_id == "100"} == {"0-root-100", "1-second-100"}
+    assert {s.group for s in pooled if s.study_id == "100"} == {"100"}  # One side of a split.
     assert {s.key for s in pooled if s.study_id in ("105", "202")} == {"105", "202"}
     data = RsnaDataModule([str(made_root), str(tmp_path / "second")], grid=GRID, split=SPLIT)
     data.setup()

@@ -207,9 +207,10 @@ class RsnaDataModule(pl.LightningDataModule):
 
 
 def read_roots(roots: Sequence[Path], *, groups: Path | None = None) -> list[LabelledStudy]:
-    """Return the studies of several roots; keys and groups are unique over all of them.
+    """Return the studies of several roots; keys are unique over all of them.
 
-    An id that stands in several roots gets its root's position and name in front of it.
+    An id that stands in several roots gets its root's position and name in front of its key. Its
+    group stays: copies of one study must not end up on both sides of a split.
 
     Raises:
         TableError: If a table is missing or malformed.
@@ -221,9 +222,7 @@ def read_roots(roots: Sequence[Path], *, groups: Path | None = None) -> list[Lab
         found += [(f"{position}-{root.name}", study) for study in challenge.studies]
     times = Counter(study.study_id for _, study in found)
     return [
-        study
-        if times[study.study_id] == 1
-        else replace(study, key=f"{place}-{study.key}", group=f"{place}-{study.group}")
+        study if times[study.study_id] == 1 else replace(study, key=f"{place}-{study.key}")
         for place, study in found
     ]
 

@@ -16,6 +16,7 @@ from tests.dicom.series_factory import (
     SERIES,
     STUDY,
     in_series,
+    largest_affine_error,
     largest_error,
     make_slice,
     number_on,
@@ -92,6 +93,30 @@ def two_series(folder, names, numbers):
         ds.InstanceNumber = int(number)
         save(ds, folder / f"{name}.dcm")
     return read_study(folder)
+
+
+def stacks_along_discs(degrees):
+    return [
+        ds
+        for n, tilt in enumerate(degrees)
+        for ds in series(4, cosines=tilted(AXIAL, tilt), start=(-20, -25, 60 - 34 * n))
+    ]
+
+
+def test_a_stack_steeper_than_45_degrees_stays_with_the_axial_stacks_of_its_series(tmp_path):
+    slices = number_on(stacks_along_discs((-5, 10, 30, 52)))
+    (found,) = read_study(save_all(slices, tmp_path)).series
+    assert found.plane == "axial"
+    assert [stack.shape[2] for stack in found.stacks] == [4, 4, 4, 4]
+    assert found.stacks[-1].plane == "coronal"
+    for stack in found.stacks:
+        assert largest_affine_error(stack) <= 3
+
+
+def test_coronal_slices_among_axial_ones_are_a_series_of_their_own(tmp_path):
+    slices = number_on(stacks_along_discs((-5, 10, 88)))
+    found = read_study(save_all(slices, tmp_path)).series
+    assert [one.plane for one in found] == ["axial", "coronal"]
 
 
 def test_names_of_files_and_instance_numbers_change_nothing(tmp_path):

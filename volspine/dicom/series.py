@@ -21,11 +21,15 @@ from volspine.dicom.limits import Limits
 from volspine.dicom.pixels import StackDecoder
 from volspine.dicom.study import Series
 from volspine.errors import GeometryError, NoUsableSeriesError, PixelError
-from volspine.geometry.axes import plane_of, positive_normal
+from volspine.geometry.axes import Plane, plane_of, positive_normal
 from volspine.geometry.piles import orientation_groups
 from volspine.geometry.stack import Stack
 
 __all__ = ["SeriesBuilder", "series_key", "short_name"]
+
+STEEPEST_AXIAL = 0.5
+"""Cosine of 60 degrees. Slices along the disc of L5/S1 may tilt beyond 45 degrees, where they are
+nearer to coronal; real coronal slices are nearly upright."""
 
 T = TypeVar("T")
 
@@ -142,7 +146,8 @@ class SeriesBuilder:
         stacks = [
             stack for group in self._parallel(instances) for stack in assembler.assemble(group)
         ]
-        by_plane = _grouped(stacks, lambda pair: pair[0].plane)
+        has_axial = any(stack.plane == "axial" for stack, _ in stacks)
+        by_plane = _grouped(stacks, lambda pair: _plane_among(pair[0], has_axial=has_axial))
         largest_first = sorted(by_plane, key=_num_slices, reverse=True)
         return [self._series(pairs, instances) for pairs in largest_first]
 
@@ -200,6 +205,12 @@ def _canonical(instance: Instance) -> tuple[object, ...]:
         instance.frame,
         instance.acquisition.echo_time or 0.0,
     )
+
+
+def _plane_among(stack: Stack, *, has_axial: bool) -> Plane:
+    """Return the plane of a stack; with axial ones beside it, a steep one along L5/S1 is axial."""
+    is_steep = stack.plane == "coronal" and abs(float(stack.normal[2])) >= STEEPEST_AXIAL
+    return "axial" if has_axial and is_steep else stack.plane
 
 
 def _num_slices(pairs: Sequence[tuple[Stack, StackDecoder]]) -> int:

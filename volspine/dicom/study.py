@@ -45,8 +45,9 @@ class Series:
 
     @property
     def plane(self) -> Plane:
-        """Anatomical plane of its slices."""
-        return self.stacks[0].plane
+        """Anatomical plane of most of its slices."""
+        planes = [stack.plane for stack in self.stacks for _ in range(stack.shape[2])]
+        return max(planes, key=planes.count)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from volspine.models.backbones import (
     Backbone,
     _SameAvgPool3d,
     _SameConv3d,
-    create_backbone,
 )
 
 QUICK = ("tf_efficientnetv2_b0", "efficientnet_b0", "maxvit_pico_rw_256", "resnet10t")
@@ -35,7 +34,7 @@ def cells(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
 def test_every_backbone_keeps_the_contract(name: str) -> None:
     """Any cut, any anisotropy: the map has the promised shape, and every weight learns."""
     for stride, fine_slices in ((8, 0), (16, 1)):
-        backbone = create_backbone(
+        backbone = Backbone(
             name, in_channels=2, shape=SHAPE, stride=stride, fine_slices=fine_slices
         )
         out = backbone(torch.randn(1, 2, *SHAPE))
@@ -53,9 +52,7 @@ def test_every_cut_of_a_convolutional_backbone_has_the_promised_shape(
     name: str, stride: int, fine_slices: int
 ) -> None:
     shape, odd = (32, 40, 48), (33, 40, 47)  # a convolution takes other sizes than it was made for
-    backbone = create_backbone(
-        name, in_channels=1, shape=shape, stride=stride, fine_slices=fine_slices
-    )
+    backbone = Backbone(name, in_channels=1, shape=shape, stride=stride, fine_slices=fine_slices)
     for given in (shape, odd):
         with torch.no_grad():
             out = backbone(torch.zeros(1, 1, *given))
@@ -65,7 +62,7 @@ def test_every_cut_of_a_convolutional_backbone_has_the_promised_shape(
 def test_axes_keep_their_meaning() -> None:
     """What moves by one cell along an axis of the volume moves by one cell along the same axis."""
     torch.manual_seed(0)
-    backbone = create_backbone(
+    backbone = Backbone(
         "resnet10t", in_channels=1, shape=(48,) * 3, stride=4, fine_slices=0, norm="batch"
     ).eval()
     volume = torch.zeros(1, 1, 48, 48, 48)
@@ -79,7 +76,7 @@ def test_axes_keep_their_meaning() -> None:
 
 
 def test_sparing_slices_spares_the_axis_from_right_to_left_only() -> None:
-    backbone = create_backbone("resnet10t", in_channels=1, stride=8, fine_slices=3)
+    backbone = Backbone("resnet10t", in_channels=1, stride=8, fine_slices=3)
     assert backbone.strides == (1, 8, 8)
     assert backbone(torch.zeros(1, 1, 5, 32, 16)).shape[2:] == (5, 4, 2)
 
@@ -87,14 +84,14 @@ def test_sparing_slices_spares_the_axis_from_right_to_left_only() -> None:
 def test_a_study_does_not_depend_on_its_batch_with_group_norm() -> None:
     torch.manual_seed(0)
     volumes = torch.randn(3, 1, *SMALL)
-    group = create_backbone("resnet10t", in_channels=1, stride=8).train()
+    group = Backbone("resnet10t", in_channels=1, stride=8).train()
     torch.testing.assert_close(group(volumes)[:1], group(volumes[:1]), atol=1e-4, rtol=1e-4)
-    batch = create_backbone("resnet10t", in_channels=1, stride=8, norm="batch").train()
+    batch = Backbone("resnet10t", in_channels=1, stride=8, norm="batch").train()
     assert not torch.allclose(batch(volumes)[:1], batch(volumes[:1]), atol=1e-2)
 
 
 def test_unused_blocks_are_not_there() -> None:
-    small, whole = (create_backbone("efficientnet_b0", stride=s) for s in (8, 32))
+    small, whole = (Backbone("efficientnet_b0", stride=s) for s in (8, 32))
     sizes = [sum(p.numel() for p in b.parameters()) for b in (small, whole)]
     assert sizes[0] < sizes[1] / 10
 
@@ -115,7 +112,7 @@ def test_equal_sizes_give_what_timm_3d_gives() -> None:
     from volspine.models.backbones import _timm_3d
 
     torch.manual_seed(0)
-    ours = create_backbone(
+    ours = Backbone(
         "tf_efficientnetv2_b0", in_channels=1, stride=32, fine_slices=0, norm="batch"
     ).eval()
     theirs = _timm_3d().create_model("tf_efficientnetv2_b0", features_only=True, in_chans=1)
@@ -127,32 +124,32 @@ def test_equal_sizes_give_what_timm_3d_gives() -> None:
 
 
 def test_weights_of_the_same_network_load_from_either_format(tmp_path: Path) -> None:
-    trained = create_backbone("resnet10t", stride=8, norm="batch")
+    trained = Backbone("resnet10t", stride=8, norm="batch")
     state = {name: value * 2 + 1 for name, value in trained.network.state_dict().items()}
     state["fc.weight"] = torch.zeros(3, 512)
     save_file(state, tmp_path / "w.safetensors")
     torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "w.pt")
     for name in ("w.safetensors", "w.pt"):
-        loaded = create_backbone("resnet10t", stride=8, weights=str(tmp_path / name), norm="batch")
+        loaded = Backbone("resnet10t", stride=8, weights=str(tmp_path / name), norm="batch")
         for key, value in loaded.network.state_dict().items():
             torch.testing.assert_close(value, state[key])
 
 
 def test_weights_survive_the_change_to_group_norm(tmp_path: Path) -> None:
-    state = create_backbone("resnet10t", stride=8, norm="batch").network.state_dict()
+    state = Backbone("resnet10t", stride=8, norm="batch").network.state_dict()
     save_file({k: torch.full_like(v, 2) for k, v in state.items()}, tmp_path / "w.safetensors")
-    loaded = create_backbone("resnet10t", stride=8, weights=str(tmp_path / "w.safetensors"))
+    loaded = Backbone("resnet10t", stride=8, weights=str(tmp_path / "w.safetensors"))
     assert all((p == 2).all() for p in loaded.network.parameters())
 
 
 def test_photographic_weights_are_repeated_over_the_slices(tmp_path: Path) -> None:
     """The response to a volume that is the same in every slice is that of the 2D filter."""
-    network = create_backbone("resnet10t", in_channels=3, stride=8, norm="batch").network
+    network = Backbone("resnet10t", in_channels=3, stride=8, norm="batch").network
     state = {
         k: v[..., 0].clone() if v.ndim == 5 else v.clone() for k, v in network.state_dict().items()
     }
     save_file(state, tmp_path / "w.safetensors")
-    loaded = create_backbone(
+    loaded = Backbone(
         "resnet10t", in_channels=6, stride=8, norm="batch", weights=str(tmp_path / "w.safetensors")
     )
     stem = next(m for m in loaded.network.modules() if isinstance(m, nn.Conv3d))
@@ -162,10 +159,10 @@ def test_photographic_weights_are_repeated_over_the_slices(tmp_path: Path) -> No
 
 
 def test_maxvit_weights_load_under_their_published_names(tmp_path: Path) -> None:
-    made = create_backbone("maxvit_pico_rw_256", shape=(32, 32, 32), stride=8, norm="batch")
+    made = Backbone("maxvit_pico_rw_256", shape=(32, 32, 32), stride=8, norm="batch")
     state = {k.replace("stages_", "stages."): v for k, v in made.network.state_dict().items()}
     save_file({k: v.clone() for k, v in state.items()}, tmp_path / "w.safetensors")
-    create_backbone(
+    Backbone(
         "maxvit_pico_rw_256",
         shape=(32, 32, 32),
         stride=8,
@@ -175,17 +172,17 @@ def test_maxvit_weights_load_under_their_published_names(tmp_path: Path) -> None
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    other = create_backbone("resnet18", stride=8, norm="batch").network.state_dict()
+    other = Backbone("resnet18", stride=8, norm="batch").network.state_dict()
     save_file(other, tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match="are missing"):
-        create_backbone("resnet10t", stride=8, weights=str(tmp_path / "w.safetensors"))
+        Backbone("resnet10t", stride=8, weights=str(tmp_path / "w.safetensors"))
 
 
 def test_weights_that_are_not_there_or_damaged_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"nonsense")
     for name in ("none.safetensors", "none.pt", "w.safetensors"):
         with pytest.raises(WeightsError, match="cannot read weights"):
-            create_backbone("resnet10t", stride=8, weights=str(tmp_path / name))
+            Backbone("resnet10t", stride=8, weights=str(tmp_path / name))
 
 
 def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> None:
@@ -199,7 +196,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> 
     torch.save({"state_dict": Malicious()}, tmp_path / "zip.pt")
     for name in ("w.pt", "zip.pt"):
         with pytest.raises(WeightsError, match="cannot read weights"):
-            create_backbone("resnet10t", stride=8, weights=str(tmp_path / name))
+            Backbone("resnet10t", stride=8, weights=str(tmp_path / name))
     assert not trace.exists()
 
 
@@ -221,6 +218,6 @@ def test_what_cannot_work_is_refused(options: dict[str, object], message: str) -
 
 
 def test_a_backbone_can_be_copied() -> None:
-    backbone = create_backbone("tf_efficientnetv2_b0", in_channels=1, stride=4).eval()
+    backbone = Backbone("tf_efficientnetv2_b0", in_channels=1, stride=4).eval()
     volume = torch.randn(1, 1, 16, 16, 16)
     torch.testing.assert_close(copy.deepcopy(backbone)(volume), backbone(volume))

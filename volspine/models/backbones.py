@@ -30,7 +30,7 @@ from volspine._compat import import_torchvision
 from volspine.errors import ConfigurationError
 from volspine.models.weights import load_weights
 
-__all__ = ["STRIDES", "SUPPORTED_BACKBONES", "Backbone", "create_backbone"]
+__all__ = ["STRIDES", "SUPPORTED_BACKBONES", "Backbone"]
 
 _EFFICIENTNET = (
     "tf_efficientnetv2_b0",
@@ -79,20 +79,6 @@ def _create(name: str, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.meshgrid")  # of the networks named rmlp
         return _timm_3d().create_model(name, features_only=True, **options)
-
-
-def create_backbone(name: str, **options: Any) -> "Backbone":
-    """Return a backbone by name.
-
-    Args:
-        name: One of `SUPPORTED_BACKBONES`.
-        options: Those of `Backbone`.
-
-    Raises:
-        ConfigurationError: If the name is not offered or an option does not fit.
-        WeightsError: If a weights file is missing, damaged or of another network.
-    """
-    return Backbone(name, **options)
 
 
 class Backbone(nn.Module):

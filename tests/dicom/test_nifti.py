@@ -160,7 +160,7 @@ def test_a_volume_cut_short_is_a_pixel_error(tmp_path):
         _ = stack.voxels
 
 
-# Named cases: gzip writes the time of day into its bytes, and parallel runs must agree on the names.
+# Named cases: pytest would name them by their bytes, and parallel workers must agree on names.
 @pytest.mark.parametrize(
     "content",
     [b"", b"no volume at all" * 40, gzip.compress(b"x" * 900, mtime=0)],

@@ -23,9 +23,9 @@ def single_slice(protocol, centre, tilt, pixel_mm, pixels):
         stacks=(0,),
         thickness_mm=4.0,
         spacing_mm=4.0,
-        field_mm=pixels * pixel_mm,
-        acquired=pixels,
-        matrix=pixels,
+        acquired=(pixels, pixels),
+        acquired_mm=pixel_mm,
+        matrix=(pixels, pixels),
         snr=0.0,
     )
 

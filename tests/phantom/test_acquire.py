@@ -25,7 +25,7 @@ def centroid(image):
 
 @pytest.mark.parametrize("matrix", [48, 64, 96, 128])
 def test_a_spot_stays_at_its_millimetre_whatever_the_matrix(matrix):
-    stored = acquire(spot(20.0, 40.0), replace(PLAN, matrix=matrix), np.random.default_rng(0))[0]
+    stored = acquire(spot(20.0, 40.0), replace(PLAN, matrix=(matrix, matrix)), np.random.default_rng(0))[0]
     row, column = centroid(stored)
     assert stored.shape == (matrix, matrix)
     # Zero filling keeps the centre of the first pixel: place scales with the number of pixels.
@@ -36,7 +36,7 @@ def test_a_spot_stays_at_its_millimetre_whatever_the_matrix(matrix):
 def test_air_is_rician_and_tissue_has_the_wanted_ratio():
     image = np.zeros((1, 256, 256), np.float32)
     image[:, :, 128:] = 1.0
-    plan = replace(PLAN, acquired=256, matrix=256, snr=20.0)
+    plan = replace(PLAN, acquired=(256, 256), matrix=(256, 256), snr=20.0)
     stored = acquire(image, plan, np.random.default_rng(1))[0].astype(float)
     air = stored[:, :120]
     # Magnitude of complex noise: mean of M^2 is 2 sigma^2, mean of M is sigma sqrt(pi / 2).

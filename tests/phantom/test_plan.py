@@ -81,4 +81,4 @@ def test_a_disc_stack_lies_in_its_disc():
 
 def test_small_plans_are_small():
     plan = draw_plan(Spec(size=Size.SMALL), ANATOMY)
-    assert all(s.matrix == 96 and len(s.centres_mm) <= 15 for s in plan.series)
+    assert all(s.matrix == (96, 96) and len(s.centres_mm) <= 15 for s in plan.series)

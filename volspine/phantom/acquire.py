@@ -23,10 +23,10 @@ FULL_SCALE = 1800.0
 def acquire(
     images: NDArray[np.float32], plan: SeriesPlan, rng: np.random.Generator
 ) -> NDArray[np.uint16]:
-    """Return the stored pixels, shape (N, matrix, matrix).
+    """Return the stored pixels, shape (N, rows, columns).
 
     Args:
-        images: Noise-free slices, shape (N, acquired, acquired).
+        images: Noise-free slices, shape (N, H, W) as acquired.
         plan: Matrix, signal-to-noise ratio, plane.
         rng: Stream of the noise.
     """
@@ -50,9 +50,9 @@ def _sensitivity(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float
     corrected = rng.random() < 0.7
     fall = rng.uniform(-0.1, 0.15) if corrected else rng.uniform(0.4, 1.2)
     bend = rng.normal(0, 0.15, 2)
-    t = np.linspace(-1.0, 1.0, plan.acquired)
-    back = t[None, :] if plan.is_sagittal else t[:, None]
-    along = t[:, None] if plan.is_sagittal else t[None, :]
+    down, across = (np.linspace(-1.0, 1.0, side) for side in plan.acquired)
+    back = across[None, :] if plan.is_sagittal else down[:, None]
+    along = down[:, None] if plan.is_sagittal else across[None, :]
     exponent = fall * back + bend[0] * along**2 + bend[1] * back * along
     return np.asarray(np.exp(exponent), dtype=np.float32)
 
@@ -60,29 +60,29 @@ def _sensitivity(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float
 def _saturation(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:
     """A band that darkens the abdomen on most sagittal series; shape (1, W)."""
     banded, edge, depth = rng.random() < 0.6, rng.uniform(-62.0, -45.0), rng.uniform(0.6, 0.92)
-    y = np.linspace(-0.5, 0.5, plan.acquired)[None] * plan.field_mm
+    y = np.linspace(-0.5, 0.5, plan.acquired[1])[None] * plan.field_mm[1]
     if not (plan.is_sagittal and banded):
         return np.ones_like(y, dtype=np.float32)
     return (1.0 - depth / (1.0 + np.exp((y - edge) / 5.0))).astype(np.float32)
 
 
-def _zero_fill(images: NDArray[np.generic], matrix: int) -> NDArray[np.float32]:
+def _zero_fill(images: NDArray[np.generic], matrix: tuple[int, int]) -> NDArray[np.float32]:
     """Pad or crop k-space to the stored matrix and return the magnitude, slice by slice."""
-    acquired = images.shape[-1]
-    if acquired == matrix:
+    rows, columns = images.shape[1:]
+    if (rows, columns) == matrix:
         return np.asarray(np.abs(images), dtype=np.float32)
-    half = min(acquired, matrix) // 2
-    result = np.empty((len(images), matrix, matrix), dtype=np.float32)
+    result = np.empty((len(images), *matrix), dtype=np.float32)
     for index, image in enumerate(images.astype(np.complex64, copy=False)):
-        lines = _resize(fft.fft(image, axis=0), matrix, half)
-        columns = _resize(fft.fft(fft.ifft(lines, axis=0), axis=1).T, matrix, half)
-        np.abs(fft.ifft(columns, axis=0).T, out=result[index])
-    return result * np.float32((matrix / acquired) ** 2)
+        lines = fft.ifft(_resize(fft.fft(image, axis=0), matrix[0]), axis=0)
+        turned = fft.ifft(_resize(fft.fft(lines, axis=1).T, matrix[1]), axis=0)
+        np.abs(turned.T, out=result[index])
+    return result * np.float32(matrix[0] * matrix[1] / (rows * columns))
 
 
-def _resize(spectrum: NDArray[np.complex64], matrix: int, half: int) -> NDArray[np.complex64]:
-    """Keep the `half` lowest frequencies of either sign along the first axis, zeros elsewhere."""
-    result = np.zeros((matrix, spectrum.shape[1]), dtype=np.complex64)
+def _resize(spectrum: NDArray[np.complex64], length: int) -> NDArray[np.complex64]:
+    """Keep the lowest frequencies of either sign along the first axis, zeros elsewhere."""
+    half = min(len(spectrum), length) // 2
+    result = np.zeros((length, spectrum.shape[1]), dtype=np.complex64)
     result[:half] = spectrum[:half]
     result[-half:] = spectrum[-half:]
     return result

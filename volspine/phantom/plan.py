@@ -61,9 +61,9 @@ class SeriesPlan:
         stacks: (N,) stack that each slice belongs to.
         thickness_mm: Of a slice.
         spacing_mm: Between slice centres of a stack.
-        field_mm: Side of the square field of view.
-        acquired: Pixels measured along a side.
-        matrix: Pixels stored along a side.
+        acquired: Rows and columns measured; their pixels are square.
+        acquired_mm: Distance between the centres of measured pixels.
+        matrix: Rows and columns stored, in the ratio of the measured ones.
         snr: Signal-to-noise ratio; 0 adds no noise.
         sub_slices: How many are averaged across a slice: 3, whose error is far below the noise, or
             1, which is quick.
@@ -77,9 +77,9 @@ class SeriesPlan:
     stacks: tuple[int, ...]
     thickness_mm: float
     spacing_mm: float
-    field_mm: float
-    acquired: int
-    matrix: int
+    acquired: tuple[int, int]
+    acquired_mm: float
+    matrix: tuple[int, int]
     snr: float
     sub_slices: int = 3
 
@@ -91,7 +91,12 @@ class SeriesPlan:
     @property
     def pixel_mm(self) -> float:
         """Distance between the centres of stored pixels."""
-        return self.field_mm / self.matrix
+        return self.acquired_mm * self.acquired[0] / self.matrix[0]
+
+    @property
+    def field_mm(self) -> tuple[float, float]:
+        """Height and width of the field of view."""
+        return self.acquired[0] * self.acquired_mm, self.acquired[1] * self.acquired_mm
 
     def axes(self, index: int) -> tuple[FloatArray, FloatArray]:
         """Return a slice's image axes x and y (along a row, down a column), body frame."""
@@ -103,17 +108,26 @@ class SeriesPlan:
     def first_pixel(self, index: int) -> FloatArray:
         """Return the centre of a slice's first pixel, body frame; zero filling leaves it alone."""
         across, down = self.axes(index)
-        reach = (self.acquired - 1) / 2 * self.field_mm / self.acquired
-        return np.asarray(self.centres_mm[index] - reach * (across + down))
+        high, wide = ((side - 1) / 2 * self.acquired_mm for side in self.acquired)
+        return np.asarray(self.centres_mm[index] - wide * across - high * down)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All series of a study, and where the body lies."""
+    """All series of a study, and where the body lies.
+
+    Attributes:
+        series: In the order in which they are listed.
+        pose: Body to patient.
+        covered: (5,) whether axial slices cover a level.
+        position: How the patient lies in the scanner, `HFS` or `FFS`; axes of the patient frame
+            belong to the patient and do not depend on it.
+    """
 
     series: tuple[SeriesPlan, ...]
     pose: Pose
     covered: tuple[bool, ...]
+    position: str = "HFS"
 
 
 def draw_plan(spec: Spec, anatomy: Anatomy) -> Plan:
@@ -159,6 +173,10 @@ def _choose(rng: np.random.Generator, table: dict[int, float]) -> int:
     return int(rng.choice(list(table), p=weights / weights.sum()))
 
 
+def _square(side: int) -> tuple[int, int]:
+    return side, side
+
+
 def _sagittal_pair(
     spec: Spec, anatomy: Anatomy, rng: np.random.Generator, field_t: float
 ) -> list[SeriesPlan]:
@@ -191,9 +209,9 @@ def _sagittal_pair(
             stacks=(0,) * count,
             thickness_mm=spacing * 0.9,
             spacing_mm=spacing,
-            field_mm=field,
-            acquired=acquired,
-            matrix=96 if small else _choose(rng, table),
+            acquired=(acquired, acquired),
+            acquired_mm=field / acquired,
+            matrix=(96, 96) if small else _square(_choose(rng, table)),
             snr=_snr(rng, spec, field_t),
             sub_slices=1 if small else 3,
         )
@@ -229,6 +247,8 @@ def _axial_series(
     centres = np.concatenate([c for c, _ in stacks])
     centres[:, 0] += rng.normal(0, 2.0)
     centres[:, 1] += 8.0 + rng.normal(0, 4.0)
+    field = float(np.clip(rng.normal(180, 14), 150, 215))
+    acquired = 96 if small else int(rng.choice([224, 256, 288]))
     return [
         SeriesPlan(
             series_id="",
@@ -239,9 +259,9 @@ def _axial_series(
             stacks=tuple(n for n, (c, _) in enumerate(stacks) for _ in range(len(c))),
             thickness_mm=thickness,
             spacing_mm=spacing,
-            field_mm=float(np.clip(rng.normal(180, 14), 150, 215)),
-            acquired=96 if small else int(rng.choice([224, 256, 288])),
-            matrix=96 if small else _choose(rng, _AXIAL_MATRIX),
+            acquired=(acquired, acquired),
+            acquired_mm=field / acquired,
+            matrix=(96, 96) if small else _square(_choose(rng, _AXIAL_MATRIX)),
             snr=_snr(rng, spec, field_t),
             sub_slices=1 if small else 3,
         )

@@ -40,13 +40,10 @@ def render_series(anatomy: Anatomy, plans: list[SeriesPlan]) -> Array:
     plan = plans[0]
     table = relaxation(anatomy.subject.marrow_fat, anatomy.subject.jitter)
     tissue = np.array([signals(table, p.sequence) for p in plans], dtype=np.float32)
-    images = np.zeros(
-        (len(plans), len(plan.centres_mm), plan.acquired, plan.acquired), dtype=np.float32
-    )
-    pixel = plan.field_mm / plan.acquired
+    images = np.zeros((len(plans), len(plan.centres_mm), *plan.acquired), dtype=np.float32)
 
     def canvas(values: NDArray[Any]) -> Canvas:
-        return SignalCanvas(values, tissue, pixel)
+        return SignalCanvas(values, tissue, plan.acquired_mm)
 
     # Both outer sub-slices come first: their sum is the same, bit for bit, in a mirror.
     steps = np.array([-1.0, 1.0, 0.0]) / 3 if plan.sub_slices == 3 else np.zeros(1)
@@ -56,7 +53,7 @@ def render_series(anatomy: Anatomy, plans: list[SeriesPlan]) -> Array:
 
 def render_labels(anatomy: Anatomy, plan: SeriesPlan) -> NDArray[np.int16]:
     """Render the tissue at the middle of every acquired voxel, shape (N, H, W)."""
-    images = np.zeros((1, len(plan.centres_mm), plan.acquired, plan.acquired), dtype=np.int16)
+    images = np.zeros((1, len(plan.centres_mm), *plan.acquired), dtype=np.int16)
 
     def canvas(values: NDArray[Any]) -> Canvas:
         return LabelCanvas(values[0])
@@ -81,10 +78,13 @@ def _paint_slices(
         _paint_axial(anatomy, (plan, index), images[:, index], how)
 
 
-def pixel_offsets(plan: SeriesPlan) -> NDArray[np.float64]:
-    """Return the acquired pixels' places along a side, from the middle of the slice, mm."""
-    steps = np.arange(plan.acquired, dtype=np.float64) - (plan.acquired - 1) / 2
-    return steps * (plan.field_mm / plan.acquired)
+def pixel_offsets(plan: SeriesPlan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the places of acquired rows and columns, from the middle of the slice, mm."""
+    rows, columns = (
+        (np.arange(side, dtype=np.float64) - (side - 1) / 2) * plan.acquired_mm
+        for side in plan.acquired
+    )
+    return rows, columns
 
 
 class _SagittalPlane:
@@ -92,9 +92,9 @@ class _SagittalPlane:
 
     def __init__(self, anatomy: Anatomy, plan: SeriesPlan) -> None:
         self.anatomy = anatomy
-        offset = pixel_offsets(plan)
-        y = np.broadcast_to(plan.centres_mm[0, 1] + offset, (plan.acquired, plan.acquired))
-        z = np.broadcast_to(plan.centres_mm[0, 2] - offset[:, None], y.shape)
+        down, across = pixel_offsets(plan)
+        y = np.broadcast_to(plan.centres_mm[0, 1] + across, plan.acquired)
+        z = np.broadcast_to(plan.centres_mm[0, 2] - down[:, None], plan.acquired)
         placed = anatomy.frame.place(y, z)
         inside = (placed.depth > FRONT_MM) & (placed.depth < REAR_MM)
         self.rows, self.columns = np.nonzero(inside)
@@ -131,10 +131,10 @@ def _paint_axial(
     """Paint one axial slice, shape (C, H, W); place along the spine depends on the row only."""
     plan, index = which
     make, offsets = how
-    offset = pixel_offsets(plan)
+    rows_mm, columns_mm = pixel_offsets(plan)
     centre, (_, down) = plan.centres_mm[index], plan.axes(index)
-    x = (centre[0] + offset).astype(np.float32)[None]
-    y, z = (centre[n] + offset * down[n] for n in (1, 2))
+    x = (centre[0] + columns_mm).astype(np.float32)[None]
+    y, z = (centre[n] + rows_mm * down[n] for n in (1, 2))
     around = Surroundings.at(anatomy, x, y[:, None], z[:, None].astype(np.float32))
     paint_torso(make(image), around, anatomy)
     placed = anatomy.frame.place(y, z)

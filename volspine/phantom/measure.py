@@ -1,7 +1,7 @@
 """Measure: canal, recesses and foramina of the noise-free model, whatever made them.
 
-    canal     least area of the dural sac near the disc, over its mean area at the pedicles of the
-              two neighbouring vertebrae
+    canal     area of the dural sac where the disc narrows it most, over its mean area at the
+              pedicles of the two neighbouring vertebrae, measured too
     recess    least distance from the back of disc or body to the front of the facet, mm
     foramen   share of 32 directions around the exiting root with at least 1 mm of fat; a root
               flattened below an axis ratio of 0.7 counts as having none
@@ -15,7 +15,7 @@ from volspine.anatomy import LEVELS, TARGETS, Finding, Side
 from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.canal import CanalSection, plateau, roof, wall
 from volspine.phantom.frame import FIRST_SEGMENT
-from volspine.phantom.narrowing import ANGLES, FAT_MM, RAYS, disc_section, sac_area
+from volspine.phantom.narrowing import ANGLES, FAT_MM, RAYS, disc_section, reference_area, sac_area
 from volspine.types import FloatArray
 
 __all__ = ["measure", "sac_areas"]
@@ -67,9 +67,8 @@ def _least_area(anatomy: Anatomy, segment: int) -> float:
 
 def _reference_areas(anatomy: Anatomy) -> FloatArray:
     """Return the mean area of the sac at the pedicles beside each graded disc, shape (5,)."""
-    areas = anatomy.subject.sac_areas
-    between = (areas[:-1] + areas[1:]) / 2
-    return np.asarray(between[FIRST_SEGMENT : FIRST_SEGMENT + 5])
+    segments = range(FIRST_SEGMENT, FIRST_SEGMENT + 5)
+    return np.array([reference_area(anatomy.subject, segment) for segment in segments])
 
 
 def _recess(anatomy: Anatomy, segment: int, side: int) -> float:

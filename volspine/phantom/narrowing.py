@@ -17,7 +17,7 @@ from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.subject import Subject
 from volspine.types import FloatArray
 
-__all__ = ["ANGLES", "RAYS", "Wanted", "narrow", "sac_area"]
+__all__ = ["ANGLES", "RAYS", "Wanted", "narrow", "reference_area", "sac_area"]
 
 ANGLES = 64
 """Directions in which the clearance around a root is kept."""
@@ -99,6 +99,33 @@ def disc_section(subject: Subject, shapes: Narrowing, segment: int) -> CanalSect
     )
 
 
+def reference_area(subject: Subject, segment: int, step_mm: float = 0.25) -> float:
+    """Return the mean area of the sac at the pedicles of a disc's two neighbours, mm2."""
+    return (_open_area(subject, segment, step_mm) + _open_area(subject, segment + 1, step_mm)) / 2
+
+
+def _open_area(subject: Subject, vertebra: int, step_mm: float) -> float:
+    """Return the area of the sac at the middle of a vertebra, where nothing narrows it."""
+
+    def pick(values: FloatArray) -> FloatArray:
+        return np.atleast_1d(values[vertebra])
+
+    none = np.zeros(1)
+    section = CanalSection(
+        at_disc=none,
+        half_depth=pick(subject.depths) / 2,
+        half_width=pick(subject.widths) / 2,
+        canal_depth=pick(subject.canal_depths),
+        sac_area=pick(subject.sac_areas),
+        bulge=none,
+        flavum=none,
+        shrink=none,
+        recess_place=pick(recess_place(subject)),
+        recess=(none, none),
+    )
+    return sac_area(section, step_mm)
+
+
 def sac_area(section: CanalSection, step_mm: float = _STEP_MM) -> float:
     """Return the area of the sac in a cross-section, mm2, edges counted by their share."""
     u = np.arange(-13.0, 13.0, step_mm) + step_mm / 2
@@ -112,7 +139,7 @@ def _close_canal(
     subject: Subject, shapes: Narrowing, segment: int, ratio: float, split: FloatArray
 ) -> None:
     """Solve for the one number that drives bulge, flavum and sac until the area is right."""
-    goal = ratio * float(disc_section(subject, shapes, segment).sac_area[0])
+    goal = ratio * reference_area(subject, segment)
 
     def excess(press: float) -> float:
         _press_canal(shapes, segment, press, split)

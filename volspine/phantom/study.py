@@ -10,13 +10,21 @@ from volspine.dicom.study import Series, Study
 from volspine.geometry.stack import Stack
 from volspine.phantom.acquire import acquire
 from volspine.phantom.labels import drop_labels, read_labels
-from volspine.phantom.plan import Plan, SeriesPlan, draw_plan
+from volspine.phantom.plan import Plan, Pose, SeriesPlan, draw_plan
 from volspine.phantom.render import render_series
 from volspine.phantom.spec import Cohort, Spec, Stage
 from volspine.phantom.truth import Truth, build_truth
 from volspine.types import FloatArray, IntArray
 
-__all__ = ["Acquired", "acquire_study", "render_study"]
+__all__ = [
+    "Acquired",
+    "acquire_study",
+    "read_grades",
+    "render_study",
+    "shared_slices",
+    "stack_geometry",
+    "stack_members",
+]
 
 
 @dataclass(frozen=True)
@@ -47,13 +55,13 @@ def acquire_study(spec: Spec) -> Acquired:
     plan = draw_plan(spec, truth.anatomy)
     rng = spec.stream(Stage.NOISE)
     pixels = []
-    for group in _shared(plan):
+    for group in shared_slices(plan):
         images = render_series(truth.anatomy, group)
         pixels += [acquire(image, p, rng) for image, p in zip(images, group, strict=True)]
-    return Acquired(truth, plan, tuple(pixels), _labels(spec, truth, plan))
+    return Acquired(truth, plan, tuple(pixels), read_grades(spec, truth, plan))
 
 
-def _shared(plan: Plan) -> list[list[SeriesPlan]]:
+def shared_slices(plan: Plan) -> list[list[SeriesPlan]]:
     """Group neighbouring series that share their slices, so that they are painted once."""
     groups: list[list[SeriesPlan]] = []
     for series in plan.series:
@@ -64,7 +72,8 @@ def _shared(plan: Plan) -> list[list[SeriesPlan]]:
     return groups
 
 
-def _labels(spec: Spec, truth: Truth, plan: Plan) -> IntArray:
+def read_grades(spec: Spec, truth: Truth, plan: Plan) -> IntArray:
+    """Return the labels (25,) as a reader gives them; -1 where missing."""
     rng = spec.stream(Stage.LABELS)
     labels = read_labels(truth.severity, truth.grades, spec.reader, rng)
     if spec.cohort in (Cohort.RSNA_LIKE, Cohort.SHIFT):
@@ -84,25 +93,34 @@ def render_study(spec: Spec) -> Study:
 
 
 def _series(plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, spec: Spec) -> Series:
-    stacks = []
-    for number in sorted(set(plan.stacks)):
-        members = [n for n, stack in enumerate(plan.stacks) if stack == number]
-        stacks.append(_stack(plan, pixels, whole, members))
+    stacks = [
+        Stack.from_array(
+            np.ascontiguousarray(pixels[members].transpose(2, 1, 0), dtype=np.float32),
+            *stack_geometry(plan, members, whole.pose),
+        )
+        for members in stack_members(plan)
+    ]
     uid = f"{spec.study_id}.{plan.series_id}"
     return Series(uid, plan.series_id, plan.protocol, "synthetic: known", stacks)
 
 
-def _stack(plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, members: list[int]) -> Stack:
-    """Order a stack's slices towards the left or the head and give it its affine."""
+def stack_members(plan: SeriesPlan) -> list[list[int]]:
+    """Return the slices of each stack, ordered towards the left or the head."""
     axis = 0 if plan.is_sagittal else 2
-    members = sorted(members, key=lambda n: plan.centres_mm[n, axis])
-    rotation = whole.pose.rotation
-    origins = whole.pose.to_patient(np.array([plan.first_pixel(n) for n in members]))
+    numbers = sorted(set(plan.stacks))
+    stacks = [[n for n, stack in enumerate(plan.stacks) if stack == k] for k in numbers]
+    return [sorted(members, key=lambda n: plan.centres_mm[n, axis]) for members in stacks]
+
+
+def stack_geometry(
+    plan: SeriesPlan, members: list[int], pose: Pose
+) -> tuple[FloatArray, FloatArray]:
+    """Return a stack's affine, voxel to LPS millimetres, and the origins of its slices."""
+    origins = pose.to_patient(np.array([plan.first_pixel(n) for n in members]))
     across, down = plan.axes(members[0])
     affine = np.eye(4)
-    affine[:3, 0] = rotation @ across * plan.pixel_mm
-    affine[:3, 1] = rotation @ down * plan.pixel_mm
+    affine[:3, 0] = pose.rotation @ across * plan.pixel_mm
+    affine[:3, 1] = pose.rotation @ down * plan.pixel_mm
     affine[:3, 2] = (origins[-1] - origins[0]) / max(len(members) - 1, 1)
     affine[:3, 3] = origins[0]
-    voxels = np.ascontiguousarray(pixels[members].transpose(2, 1, 0), dtype=np.float32)
-    return Stack.from_array(voxels, affine, origins)
+    return affine, origins

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy, sideways
-from volspine.phantom.canal import CanalSection, plateau, wall
+from volspine.phantom.canal import CanalSection, plateau
 from volspine.phantom.frame import Placed
 from volspine.types import FloatArray
 
@@ -23,6 +23,9 @@ PEDICLE_BOTTOM_MM = 2.0
 """Lower edge of a pedicle, below the middle of its vertebra."""
 
 ROOT_RADIUS_MM = 2.3
+
+ROOT_BELOW_MM = PEDICLE_BOTTOM_MM + 2.0 + ROOT_RADIUS_MM
+"""Axis of an exiting root, below the middle of its vertebra."""
 
 
 @dataclass
@@ -120,7 +123,7 @@ def build_section(anatomy: Anatomy, placed: Placed) -> Section:
     under, over = _from_endplates(anatomy, placed, tables)
     w = ((under - over) / 2).astype(np.float32)
     at_disc = plateau(w, 4.0, 12.0).astype(np.float32)
-    section = Section(
+    return Section(
         segment=placed.segment,
         below=placed.below,
         above=placed.above,
@@ -131,14 +134,25 @@ def build_section(anatomy: Anatomy, placed: Placed) -> Section:
         w=w,
         at_disc=at_disc,
         midline=sideways(subject, placed.arc, placed.depth).astype(np.float32),
-        root_below=np.full_like(placed.arc, PEDICLE_BOTTOM_MM + 2.0 + ROOT_RADIUS_MM),
-        root_v=placed.arc,
+        root_below=np.full_like(placed.arc, ROOT_BELOW_MM),
+        root_v=tables.pick(_root_depths(anatomy)),
         **_of_vertebrae(anatomy, placed, tables, at_disc),
         **_of_discs(anatomy, tables),
     )
-    back = wall(section.canal(), np.full_like(section.half_depth, ROOT_PLANE_MM))
-    section.root_v = np.asarray(back + 1.9 + ROOT_RADIUS_MM, dtype=np.float32)
-    return section
+
+
+def _root_depths(anatomy: Anatomy) -> FloatArray:
+    """Return the depth of each segment's exiting root, behind the body it leaves, shape (S,).
+
+    One number a segment: if it followed the bend of the wall, the root would not be round.
+    """
+    subject, share = anatomy.subject, ROOT_BELOW_MM / np.diff(anatomy.frame.arcs_mm)
+    depth, width = (
+        (values[:-1] * (1 - share) + values[1:] * share) / 2
+        for values in (subject.depths, subject.widths)
+    )
+    across = np.minimum(ROOT_PLANE_MM / width, 0.99)
+    return np.asarray(depth * np.cbrt(1.0 - across**3) + 1.9 + ROOT_RADIUS_MM)
 
 
 @dataclass(frozen=True)

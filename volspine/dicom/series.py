@@ -90,6 +90,8 @@ class SeriesBuilder:
                 place cannot be told apart.
             GeometryError: If pixel spacings contradict one another.
         """
+        if len(instances) < MIN_SLICES:
+            raise self._no_stack(len(instances))
         ordered = sorted(map(self._mended, instances), key=_canonical)
         self._mention_notes(ordered)
         found = [
@@ -98,13 +100,16 @@ class SeriesBuilder:
             for series_and_acquisition in self._planes(part)
         ]
         if not found:
-            raise NoUsableSeriesError(
-                f"{len(instances)} images form no stack of {MIN_SLICES} parallel slices",
-                remedy="give the whole series; a volume needs several slices",
-                path=self._name,
-                code="VS-SER-001",
-            )
+            raise self._no_stack(len(instances))
         return found
+
+    def _no_stack(self, count: int) -> NoUsableSeriesError:
+        return NoUsableSeriesError(
+            f"{count} images form no stack of {MIN_SLICES} parallel slices",
+            remedy="give the whole series; a volume needs several slices",
+            path=self._name,
+            code="VS-SER-001",
+        )
 
     def _mended(self, instance: Instance) -> Instance:
         if instance.slope != 0.0:

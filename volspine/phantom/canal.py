@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CanalSection",
+    "facet_room",
     "plateau",
     "rear_profile",
     "roof",
@@ -27,9 +28,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.floating]
-
-SAC_ASPECT = 1.35
-"""Width over depth of the uncompressed sac."""
 
 MARGIN_MM = 0.7
 """Dura and film of fat between the sac and the walls."""
@@ -53,6 +51,9 @@ class CanalSection:
         shrink: Factor of the sac's ellipse.
         recess_place: Distance from the midline of the recess.
         recess: Depths of the left and right recess.
+        facet: How far the left and right facet push the roof forwards.
+        focus: How far left of the midline the bulge is largest.
+        aspect: Width over depth of the uncompressed sac.
     """
 
     at_disc: Array
@@ -65,6 +66,9 @@ class CanalSection:
     shrink: Array
     recess_place: Array
     recess: tuple[Array, Array]
+    facet: tuple[Array, Array]
+    focus: Array
+    aspect: Array
 
 
 def plateau(x: Array, inner: float, outer: float) -> Array:
@@ -76,7 +80,8 @@ def plateau(x: Array, inner: float, outer: float) -> Array:
 def rear_profile(c: CanalSection, u: Array) -> Array:
     """Return how far a body's hollow or a disc's bulge takes its back from the oval."""
     middle = np.exp(-(u * u) / 64.0)
-    bulge = 0.7 + c.bulge * np.exp(-(u * u) / 40.0)
+    off = u - c.focus
+    bulge = 0.7 + c.bulge * np.exp(-(off * off) / 40.0)
     return np.asarray(c.at_disc * bulge - 1.2 * (1.0 - c.at_disc) * middle)
 
 
@@ -94,23 +99,43 @@ def vault(c: CanalSection, u: Array) -> Array:
 
 
 def roof(c: CanalSection, u: Array) -> Array:
-    """Return the depth v of the back of the canal: laminae, flavum and facets."""
-    far = np.abs(u)
-    lateral = 1.0 - plateau(far - 5.0, 1.6, 4.2)
-    arch = vault(c, u) - c.at_disc * c.flavum * (1.0 - lateral)
-    depth = np.where(u >= 0, c.recess[0], c.recess[1])
+    """Return the depth v of the back of the canal: laminae, flavum and facets.
+
+    The flavum thickens on both sides of the midline and leaves a cleft between; a thick facet
+    pushes in from behind and outside. Neither reaches further forwards at the recess than the
+    recess is deep, which `facet_room` sees to.
+    """
+    far, left, place = np.abs(u), u >= 0, c.recess_place
+    fold = plateau(far / place - 0.58, 0.15, 0.42)
+    push = np.where(left, *c.facet) * _rise(far, 0.15 * place, place - 0.7)
+    arch = vault(c, u) - c.at_disc * (c.flavum * fold + push)
+    depth = np.where(left, *c.recess)
     depth = OPEN_RECESS_MM + (depth - OPEN_RECESS_MM) * c.at_disc
-    shoulder = np.maximum(c.recess_place - 1.2 - far, 0.0)
-    outside = np.maximum(far - c.recess_place, 0.0)
-    facet = wall(c, c.recess_place) + depth + 2.6 * shoulder + 0.1 * outside
-    return np.asarray(np.minimum(arch, facet))
+    shoulder = np.maximum(place - 1.2 - far, 0.0)
+    outside = np.maximum(far - place, 0.0)
+    floor = np.where(left, wall(c, place), wall(c, -place))
+    return np.asarray(np.minimum(arch, floor + depth + 2.6 * shoulder + 0.1 * outside))
+
+
+def facet_room(c: CanalSection) -> tuple[Array, Array]:
+    """Return how far each facet may push the roof before it reaches into the recess."""
+    back = vault(c, c.recess_place) - 0.3
+    left = back - wall(c, c.recess_place) - c.recess[0]
+    right = back - wall(c, -c.recess_place) - c.recess[1]
+    return np.maximum(left, 0.0), np.maximum(right, 0.0)
+
+
+def _rise(x: Array, first: Array, last: Array) -> Array:
+    """Return 0 before the first place, 1 behind the last, smooth in between."""
+    r = np.clip((x - first) / (last - first), 0.0, 1.0)
+    return np.asarray(r * r * (3.0 - 2.0 * r))
 
 
 def sac_axes(c: CanalSection) -> tuple[Array, Array]:
     """Return the half width and half depth of the sac's ellipse."""
     scale = 1.0 + (c.shrink - 1.0) * c.at_disc
-    b = np.sqrt(c.sac_area / (np.pi * SAC_ASPECT)) * scale
-    return SAC_ASPECT * b, b
+    b = np.sqrt(c.sac_area / (np.pi * c.aspect)) * scale
+    return c.aspect * b, b
 
 
 def sac_centre(c: CanalSection) -> Array:

@@ -60,16 +60,24 @@ class Frame:
         centres_mm: Shape (K, 2); (y, z) of each vertebra's middle.
         tilts: Shape (K,), radians; how far a vertebra's upward normal leans backwards.
         arcs_mm: Shape (K,); arc length of each vertebra's middle.
+        slips_mm: Shape (K - 1,); how far each vertebra has slipped forwards on the next, a step of
+            the centre curve within the disc.
     """
 
     centres_mm: FloatArray
     tilts: FloatArray
     arcs_mm: FloatArray
+    slips_mm: FloatArray
 
     @cached_property
     def normals(self) -> FloatArray:
         """Upward unit normals of the planes, shape (K, 2)."""
         return np.stack([np.sin(self.tilts), np.cos(self.tilts)], axis=1)
+
+    @cached_property
+    def _steps(self) -> FloatArray:
+        """How far each lower vertebra lies behind where it would without a slip, (K - 1, 2)."""
+        return _backwards(self.tilts) * self.slips_mm[:, None]
 
     def place(self, y_mm: NDArray[np.floating], z_mm: NDArray[np.floating]) -> Placed:
         """Place points of the midsagittal plane in the frame.
@@ -125,12 +133,16 @@ class Frame:
         """Return the centre curve's (y, z), shape (2, N), and its tilt, by a cubic Hermite."""
         length = np.diff(self.arcs_mm)[segment]
         down = -self.normals
-        p, q = self.centres_mm[segment], self.centres_mm[segment + 1]
+        slip = self._steps[segment]
+        p, q = self.centres_mm[segment], self.centres_mm[segment + 1] - slip
         m, n = down[segment] * length[:, None], down[segment + 1] * length[:, None]
         # Beyond the first and last plane the curve goes on straight.
         r = np.clip(t, 0.0, 1.0)[:, None]
         curve = p * (1 + 2 * r) * (1 - r) ** 2 + m * r * (1 - r) ** 2
         curve = curve + q * r**2 * (3 - 2 * r) + n * r**2 * (r - 1)
+        # A slipped vertebra moves as a whole: all of the step lies between the endplates.
+        x = np.clip((r - 0.36) / 0.28, 0.0, 1.0)
+        curve = curve + slip * (x * x * (3 - 2 * x))
         over = (t[:, None] - r) * length[:, None]
         curve = curve + over * np.where(over < 0, down[segment], down[segment + 1])
         tilt = self.tilts[segment] * (1 - r[:, 0]) + self.tilts[segment + 1] * r[:, 0]
@@ -141,8 +153,19 @@ def _single(values: FloatArray, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return values.astype(np.float32).reshape(shape)
 
 
+def _backwards(tilts: FloatArray) -> FloatArray:
+    """Return the unit vector (y, z) to the back in the middle of each segment, (K - 1, 2)."""
+    middle = (tilts[:-1] + tilts[1:]) / 2
+    return np.stack([np.cos(middle), -np.sin(middle)], axis=1)
+
+
 def build_frame(
-    heights_mm: FloatArray, discs_mm: FloatArray, bends: FloatArray, pitch: float
+    heights_mm: FloatArray,
+    discs_mm: FloatArray,
+    bends: FloatArray,
+    pitch: float,
+    *,
+    slips_mm: FloatArray | None = None,
 ) -> Frame:
     """Chain vertebrae and discs into a frame with its origin at the middle of L3.
 
@@ -151,12 +174,15 @@ def build_frame(
         discs_mm: Shape (K - 1,); heights of the discs.
         bends: Shape (K - 1,), radians; lordosis of each segment.
         pitch: Tilt of L3, radians; positive leans its top backwards.
+        slips_mm: Shape (K - 1,); how far each vertebra has slipped forwards on the next; None: not.
     """
+    slips = np.zeros(len(discs_mm)) if slips_mm is None else slips_mm
     tilts = np.concatenate([[0.0], -np.cumsum(bends)])
     tilts = tilts - tilts[_ORIGIN] + pitch
     steps = heights_mm[:-1] / 2 + discs_mm + heights_mm[1:] / 2
     middle = (tilts[:-1] + tilts[1:]) / 2
     moves = -np.stack([np.sin(middle), np.cos(middle)], axis=1) * steps[:, None]
+    moves = moves + _backwards(tilts) * slips[:, None]
     centres = np.concatenate([np.zeros((1, 2)), np.cumsum(moves, axis=0)])
     arcs = np.concatenate([[0.0], np.cumsum(steps)])
-    return Frame(centres - centres[_ORIGIN], tilts, arcs)
+    return Frame(centres - centres[_ORIGIN], tilts, arcs, slips)

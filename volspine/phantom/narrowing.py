@@ -1,7 +1,8 @@
 """From wanted measures to shapes: the inverse of `measure`, one level at a time.
 
-The same measure has many looks: how much of a narrow canal is due to the disc, to the flavum or to
-a small sac is drawn at random, and so is the side from which a foramen loses its fat.
+The same measure has many looks: how much of a narrow canal is due to the disc, to the flavum, to
+the facets or to a small sac is drawn at random, and so is the side from which a foramen loses its
+fat. The recess is set to its own depth; what the facets take from the canal stops short of it.
 
 Shapes: S segments, A angles around a root, sides (left, right).
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from volspine.phantom.anatomy import Narrowing, recess_place
-from volspine.phantom.canal import CanalSection, sac_distance
+from volspine.phantom.canal import CanalSection, facet_room, sac_distance
 from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.subject import Subject
 from volspine.types import FloatArray
@@ -27,6 +28,9 @@ RAYS = 32
 
 FAT_MM = 1.0
 """Least clearance that counts as fat."""
+
+SHARES = (1.2, 1.2, 1.2, 1.2)
+"""Dirichlet weights of what narrows a canal: disc, flavum, facets, and the sac's own size."""
 
 _STEP_MM = 0.4
 
@@ -59,19 +63,23 @@ def narrow(subject: Subject, wanted: Wanted, rng: np.random.Generator) -> Narrow
         bulge=np.full(segments, 0.3),
         flavum=np.full(segments, 0.3),
         shrink=np.full(segments, 0.97),
+        facet=np.zeros((segments, 2)),
+        focus=np.zeros(segments),
         recess=np.full((segments, 2), 8.0),
         clearance=np.full((segments, 2, ANGLES), 2.0),
         plug=np.zeros((segments, 2, ANGLES)),
         flatness=np.ones((segments, 2)),
     )
-    split = rng.dirichlet([1.5, 1.5, 1.5], size=segments)
+    split = rng.dirichlet(SHARES, size=segments)
     looks = rng.random((segments, 2, 8))
+    focal = rng.random((segments, 2))
     for segment in range(segments):
         for side in range(2):
             result.clearance[segment, side] = _normal_clearance(looks[segment, side])
     for level in range(5):
         segment = FIRST_SEGMENT + level
         result.recess[segment] = wanted.recess[level]
+        result.focus[segment] = _focus(wanted.recess[level], focal[segment])
         _close_canal(subject, result, segment, float(wanted.canal[level]), split[segment])
         for side in range(2):
             _close_foramen(result, (segment, side), float(wanted.foramen[level, side]),
@@ -81,9 +89,10 @@ def narrow(subject: Subject, wanted: Wanted, rng: np.random.Generator) -> Narrow
 
 def disc_section(subject: Subject, shapes: Narrowing, segment: int) -> CanalSection:
     """Return the canal's cross-section through the middle of a disc; arrays of shape (1,)."""
+    share = _disc_share(subject, segment)
 
     def mean(values: FloatArray) -> FloatArray:
-        return np.atleast_1d((values[segment] + values[segment + 1]) / 2)
+        return np.atleast_1d(values[segment] * (1 - share) + values[segment + 1] * share)
 
     return CanalSection(
         at_disc=np.ones(1),
@@ -96,7 +105,22 @@ def disc_section(subject: Subject, shapes: Narrowing, segment: int) -> CanalSect
         shrink=shapes.shrink[segment : segment + 1],
         recess_place=recess_place(subject)[segment : segment + 1],
         recess=(shapes.recess[segment, :1], shapes.recess[segment, 1:]),
+        facet=(shapes.facet[segment, :1], shapes.facet[segment, 1:]),
+        focus=shapes.focus[segment : segment + 1],
+        aspect=np.full(1, subject.sac_aspect),
     )
+
+
+def _disc_share(subject: Subject, segment: int) -> float:
+    """Return how far the disc is from the upper to the lower vertebra, 0 to 1, in the canal.
+
+    Wedged bodies are lower behind, so a disc lies nearer to the more wedged of its neighbours.
+    """
+    pair = slice(segment, segment + 2)
+    behind = float(subject.depths[pair].mean()) / 2 + 8.0
+    high, low = subject.heights[pair] / 2 - behind * np.tan(subject.wedges[pair] / 2)
+    span = subject.heights[pair].mean() + subject.discs[segment] - behind * subject.bends[segment]
+    return float(0.5 + (high - low) / (2.0 * span))
 
 
 def reference_area(subject: Subject, segment: int, step_mm: float = 0.25) -> float:
@@ -122,6 +146,9 @@ def _open_area(subject: Subject, vertebra: int, step_mm: float) -> float:
         shrink=none,
         recess_place=pick(recess_place(subject)),
         recess=(none, none),
+        facet=(none, none),
+        focus=none,
+        aspect=np.full(1, subject.sac_aspect),
     )
     return sac_area(section, step_mm)
 
@@ -143,6 +170,8 @@ def _close_canal(
 
     def excess(press: float) -> float:
         _press_canal(shapes, segment, press, split)
+        section = disc_section(subject, shapes, segment)
+        _press_facets(shapes, segment, press * split[2], section)
         return sac_area(disc_section(subject, shapes, segment)) - goal
 
     low, high = -0.5, 2.6
@@ -182,7 +211,22 @@ def _press_canal(shapes: Narrowing, segment: int, press: float, split: FloatArra
     forward = max(press, 0.0)
     shapes.bulge[segment] = 0.4 + 5.0 * forward * split[0]
     shapes.flavum[segment] = 0.4 + 8.0 * forward * split[1]
-    shapes.shrink[segment] = max(0.97 - press * (0.14 + 0.3 * split[2]), 0.25)
+    shapes.shrink[segment] = max(0.97 - press * (0.12 + 0.35 * split[3]), 0.2)
+
+
+def _press_facets(shapes: Narrowing, segment: int, force: float, section: CanalSection) -> None:
+    """Thicken the facets, more on the side of the narrower recess, up to the room they have."""
+    room = np.concatenate(facet_room(section))
+    weight = 1.3 - 0.1 * np.clip(shapes.recess[segment], 0.0, 8.0)
+    shapes.facet[segment] = np.minimum(room, 9.0 * max(force, 0.0) * weight)
+
+
+def _focus(recess: FloatArray, look: FloatArray) -> float:
+    """Return where a bulge is largest: most lie on the midline, others towards one side."""
+    if look[0] < 0.6:
+        return 0.0
+    towards = 1.0 if recess[0] <= recess[1] else -1.0
+    return float(towards * (1.0 + 3.0 * look[1]))
 
 
 def _decide(clearance: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.foramen import paint_foramina
+from volspine.phantom.lesions import paint_lesions
 from volspine.phantom.painting import Canvas, LabelCanvas, SignalCanvas
 from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.section import Section, build_section
@@ -185,10 +186,12 @@ def paint_spine(
         return
     _, column, arch, canal = zones
     _on_zone(values, column, u, lambda p, c, w: paint_column(make(p), c, w))
+    paint_lesions(values, column, u, (anatomy.lesions, make))
     _on_zone(values, arch, u, lambda p, c, w: paint_arch(make(p), c, w))
     if least > 35.0:
         return
     _on_zone(values, canal, u, lambda p, c, w: _paint_canal_zone(make(p), c, w, anatomy))
+    paint_lesions(values, canal, u, (anatomy.lesions, make), cysts=True)
 
 
 def _paint_canal_zone(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> None:

@@ -59,6 +59,12 @@ class Section:
         recess_place: From the midline.
         recess_left: Depth.
         recess_right: Depth.
+        push_left: How far a thick facet pushes the canal's roof.
+        push_right: How far.
+        focus: How far left of the midline the bulge is largest.
+        sac_aspect: Width over depth of the uncompressed sac.
+        joint_left: Width of the facet joint's space; an effusion widens it.
+        joint_right: Width.
         facet_left: Angle to the sagittal plane.
         facet_right: Angle.
         root_below: Place of the exiting root under its pedicle, 17 mm from the midline.
@@ -91,6 +97,12 @@ class Section:
     recess_place: Array
     recess_left: Array
     recess_right: Array
+    push_left: Array
+    push_right: Array
+    focus: Array
+    sac_aspect: Array
+    joint_left: Array
+    joint_right: Array
     facet_left: Array
     facet_right: Array
     root_below: Array
@@ -113,6 +125,9 @@ class Section:
             shrink=self.shrink,
             recess_place=self.recess_place,
             recess=(self.recess_left, self.recess_right),
+            facet=(self.push_left, self.push_right),
+            focus=self.focus,
+            aspect=self.sac_aspect,
         )
 
 
@@ -214,6 +229,12 @@ def _of_discs(anatomy: Anatomy, tables: _Tables) -> dict[str, Array]:
         "recess_place": pick(anatomy.recess_place()),
         "recess_left": pick(shapes.recess[:, 0]),
         "recess_right": pick(shapes.recess[:, 1]),
+        "push_left": pick(shapes.facet[:, 0]),
+        "push_right": pick(shapes.facet[:, 1]),
+        "focus": pick(shapes.focus),
+        "sac_aspect": pick(np.full(len(subject.discs), subject.sac_aspect)),
+        "joint_left": pick(subject.joints[:, 0]),
+        "joint_right": pick(subject.joints[:, 1]),
         "facet_left": pick(subject.facet_angles[:, 0]),
         "facet_right": pick(subject.facet_angles[:, 1]),
     }

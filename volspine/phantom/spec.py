@@ -61,6 +61,8 @@ class Stage(StrEnum):
     LABELS = "labels"
     PLAN = "plan"
     NOISE = "noise"
+    LESIONS = "lesions"
+    FILES = "files"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Spec:
         noise: Reader noise; None takes the cohort's default.
         header: DICOM header profile.
         size: Image size.
+        distractors: Whether there are findings that decide no grade.
+        transitional: Whether the last lumbar vertebra is ambiguous: S1 lumbarised or L5 sacralised.
     """
 
     seed: int = 0
@@ -97,6 +101,8 @@ class Spec:
     noise: Noise | None = None
     header: Header = Header.RSNA
     size: Size = Size.FULL
+    distractors: bool = True
+    transitional: bool = False
 
     @property
     def reader(self) -> Noise:

@@ -31,6 +31,9 @@ _SAC = (150, 155, 160, 170, 190, 192, 188, 180, 172, 165, 95, 30, 6, 3, 2)
 _SPINE = (20, 20, 20, 21, 23, 26, 28, 28, 26, 20, 10, 7, 5, 3, 2)
 _FACET = (15, 15, 15, 18, 22, 25, 30, 37, 45, 50, 40, 40, 40, 40)
 
+PITCH_DEG = 6.0
+"""Mean tilt of L3."""
+
 WAVES = 10
 """Plane waves whose sum is a tissue's texture."""
 
@@ -41,6 +44,7 @@ class Subject:
 
     Attributes:
         age: Years.
+        female: Women are smaller.
         size: Common length factor.
         heights: (K,) of the vertebrae.
         depths: (K,) front to back.
@@ -55,6 +59,10 @@ class Subject:
         spines: (K,) reach of the spinous processes behind the laminae.
         sac_areas: (K,) mm2, of the dural sac at the middle of each vertebra.
         facet_angles: (K - 1, 2) to the sagittal plane.
+        joints: (K - 1, 2) width of the facet joints' space; an effusion widens it.
+        slips: (K - 1,) how far each vertebra has slipped forwards on the next.
+        sac_aspect: Width over depth of the uncompressed dural sac.
+        transition: +1 where S1 is lumbarised, -1 where L5 is sacralised, else 0.
         hydration: (K - 1,) of the nuclei, 0 to 1.
         sway: Amplitude and phase of the lateral curve, and its period: (mm, rad, mm).
         lean: Residual roll and yaw of the spine against the slices: (mm per mm, mm per mm).
@@ -69,6 +77,7 @@ class Subject:
     """
 
     age: float
+    female: bool
     size: float
     heights: FloatArray
     depths: FloatArray
@@ -83,6 +92,10 @@ class Subject:
     spines: FloatArray
     sac_areas: FloatArray
     facet_angles: FloatArray
+    joints: FloatArray
+    slips: FloatArray
+    sac_aspect: float
+    transition: int
     hydration: FloatArray
     sway: tuple[float, float, float]
     lean: tuple[float, float]
@@ -96,47 +109,54 @@ class Subject:
     roots: FloatArray
 
 
-def draw_subject(rng: np.random.Generator, load: float, contrast: float = 1.0) -> Subject:
-    """Draw one person.
+def draw_subject(
+    rng: np.random.Generator, load: float, contrast: float = 1.0, *, spread: float = 1.0
+) -> Subject:
+    """Draw one person, without any distractor.
 
     Args:
         rng: Stream of the subject stage.
         load: Mean latent severity; worn spines are older and their discs drier.
         contrast: Factor of the spread of relaxation times between people.
+        spread: Factor of the spread of size, shape, age and fat between people.
     """
     k = len(VERTEBRAE)
-    age = float(np.clip(57 + 15 * (0.35 * load + 0.94 * rng.standard_normal()), 20, 92))
+    age = float(np.clip(57 + 15 * spread * (0.35 * load + 0.94 * rng.standard_normal()), 20, 92))
     wear = (age - 20) / 70
-    size = float(np.clip(rng.normal(1.0, 0.05), 0.87, 1.14))
-    canal = float(np.clip(rng.normal(1.0, 0.07), 0.85, 1.2))
-    discs, hydration = _discs(rng, wear, load)
-    lordosis = float(np.clip(rng.normal(1.0, 0.2), 0.45, 1.5))
+    female = bool(rng.random() < 0.52)
+    sex = -1.0 if female else 1.0
+    size = _factor(rng, 0.045, spread)
+    canal = _factor(rng, 0.10, min(spread, 1.3))
+    discs, hydration = _discs(rng, wear, load, spread)
+    wide, tall = size * (1.0 + 0.047 * sex), size * (1.0 + 0.02 * sex)
     return Subject(
         age=age,
+        female=female,
         size=size,
-        heights=np.array(_HEIGHT) * size * _vary(rng, 0.03, k),
-        depths=np.array(_DEPTH) * size * _vary(rng, 0.025, k),
-        widths=np.array(_WIDTH) * size * _vary(rng, 0.025, k),
+        heights=np.array(_HEIGHT) * tall * _vary(rng, 0.035 * spread, k),
+        depths=np.array(_DEPTH) * wide * _vary(rng, 0.025, k),
+        widths=np.array(_WIDTH) * wide * _vary(rng, 0.025, k),
         wedges=np.deg2rad(np.array(_WEDGE) + rng.normal(0, 1.0, k)),
         discs=discs * size,
-        bends=np.deg2rad(np.array(_BEND) * lordosis + rng.normal(0, 1.5, k - 1)),
-        pitch=float(np.deg2rad(rng.normal(-4.0, 4.0))),
+        bends=_bends(rng, spread),
+        pitch=float(np.deg2rad(rng.normal(PITCH_DEG, 5.4))),
         canal_depths=np.array(_CANAL_DEPTH) * canal,
         canal_widths=np.array(_CANAL_WIDTH) * np.sqrt(size * canal),
-        pedicles=np.array(_PEDICLE) * size,
+        pedicles=np.array(_PEDICLE) * wide,
         spines=np.array(_SPINE) * size * _vary(rng, 0.08, k),
-        sac_areas=np.array(_SAC) * canal**1.5 * (1.0 - 0.12 * wear),
-        facet_angles=np.deg2rad(
-            np.array(_FACET)[:, None]
-            + rng.normal(0, 4.0, (k - 1, 1))
-            + rng.normal(0, 3.0, (k - 1, 2))
-        ),
+        sac_areas=np.array(_SAC) * canal**1.2 * (1.0 - 0.12 * wear),
+        facet_angles=np.deg2rad(np.array(_FACET)[:, None] + rng.normal(0, 4.0, (k - 1, 1)))
+        + np.deg2rad(rng.normal(0, 2.0, (k - 1, 2))),
+        joints=np.clip(rng.normal(1.0, 0.25, (k - 1, 2)), 0.4, 1.6),
+        slips=np.zeros(k - 1),
+        sac_aspect=float(np.clip(rng.normal(1.35, 0.07), 1.15, 1.55)),
+        transition=0,
         hydration=np.where(np.arange(k - 1) > 9, 0.15, hydration),
-        sway=_sway(rng),
+        sway=_sway(rng, spread),
         lean=(float(rng.normal(0, 0.02)), float(rng.normal(0, 0.02))),
-        marrow_fat=float(np.clip(0.25 + 0.28 * wear + rng.normal(0, 0.06), 0.15, 0.7)),
-        muscle_fat=float(np.clip(0.05 + 0.3 * wear + rng.normal(0, 0.08), 0.03, 0.6)),
-        dorsal_fat=float(np.clip(rng.lognormal(np.log(16), 0.5), 4, 55)),
+        marrow_fat=float(np.clip(0.25 + 0.28 * wear + rng.normal(0, 0.06 * spread), 0.15, 0.7)),
+        muscle_fat=float(np.clip(0.05 + 0.3 * wear + rng.normal(0, 0.08 * spread), 0.03, 0.6)),
+        dorsal_fat=float(np.clip(rng.lognormal(np.log(16), 0.5 * spread), 4, 55)),
         conus=float(np.clip(rng.normal(5.3, 0.5), 4.0, 6.8)),
         jitter=np.exp(rng.normal(0, 1, (len(Tissue), 2)) * np.array([0.05, 0.07]) * contrast),
         waves=_waves(rng, 3.0, 14.0),
@@ -145,22 +165,33 @@ def draw_subject(rng: np.random.Generator, load: float, contrast: float = 1.0) -
     )
 
 
+def _factor(rng: np.random.Generator, deviation: float, spread: float) -> float:
+    return float(1.0 + deviation * spread * np.clip(rng.standard_normal(), -2.2, 2.2))
+
+
+def _bends(rng: np.random.Generator, spread: float) -> FloatArray:
+    lordosis = float(np.clip(rng.normal(1.0, 0.2 * spread), 0.4, 1.6))
+    return np.deg2rad(np.array(_BEND) * lordosis + rng.normal(0, 2.0, len(_BEND)))
+
+
 def _vary(rng: np.random.Generator, deviation: float, count: int) -> FloatArray:
     return np.asarray(1.0 + deviation * np.clip(rng.standard_normal(count), -2.5, 2.5))
 
 
-def _discs(rng: np.random.Generator, wear: float, load: float) -> tuple[FloatArray, FloatArray]:
+def _discs(
+    rng: np.random.Generator, wear: float, load: float, spread: float
+) -> tuple[FloatArray, FloatArray]:
     """Heights and hydration: dry discs lose up to a third of their height."""
     weight = np.array([0.3] * 5 + [0.5, 0.6, 0.8, 1.15, 1.1] + [0.4] * 4)
     dryness = weight * (0.15 + 0.6 * wear + 0.12 * load + rng.normal(0, 0.22, weight.size))
     dryness = np.clip(dryness, 0.02, 1.0)
-    heights = np.array(_DISC) * (1.08 - 0.33 * dryness) * _vary(rng, 0.07, weight.size)
+    heights = np.array(_DISC) * (1.08 - 0.33 * dryness) * _vary(rng, 0.10 * spread, weight.size)
     return heights, 1.0 - dryness
 
 
-def _sway(rng: np.random.Generator) -> tuple[float, float, float]:
+def _sway(rng: np.random.Generator, spread: float) -> tuple[float, float, float]:
     deviation = 12.0 if rng.random() < 0.08 else 4.0
-    cobb = np.deg2rad(np.clip(rng.normal(0, deviation), -20, 20))
+    cobb = np.deg2rad(np.clip(rng.normal(0, deviation * spread), -20, 20))
     period = float(rng.uniform(220, 400))
     return float(np.tan(cobb / 2) * period / (2 * np.pi)), float(rng.uniform(0, 2 * np.pi)), period
 

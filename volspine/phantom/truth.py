@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from volspine.anatomy import LEVELS, TARGETS, Finding, Side, Target
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy, assemble, sideways
 from volspine.phantom.canal import roof, sac_centre, wall
+from volspine.phantom.distractors import distract
 from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.labels import draw_severity
+from volspine.phantom.lesions import draw_lesions
 from volspine.phantom.measure import measure, sac_areas
 from volspine.phantom.narrowing import disc_section, narrow
 from volspine.phantom.section import Section, build_section
@@ -29,6 +31,10 @@ from volspine.phantom.targets import (
 from volspine.types import FloatArray, IntArray
 
 __all__ = ["Truth", "build_truth", "landmarks"]
+
+
+SHIFT_SPREAD = 1.6
+"""How much more people of the `shift` cohort differ from one another."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,14 @@ def _build(spec: Spec, measures: FloatArray) -> Truth:
     load = float(severity_of(measures).clip(-3, 3).mean())
     worn = 0.5 if spec.cohort is Cohort.PAIRS else min(load, 1.5)
     rng = spec.stream(Stage.SUBJECT)
-    subject = draw_subject(rng, worn, 4.0 if spec.cohort is Cohort.SHIFT else 1.0)
-    anatomy = assemble(subject, narrow(subject, wanted(measures), rng))
+    shift = spec.cohort is Cohort.SHIFT
+    subject = draw_subject(rng, worn, 4.0 if shift else 1.0, spread=SHIFT_SPREAD if shift else 1.0)
+    extras = spec.stream(Stage.LESIONS)
+    lesions = None
+    if spec.distractors:
+        subject = distract(subject, extras, transitional=spec.transitional)
+        lesions = draw_lesions(subject, extras)
+    anatomy = assemble(subject, narrow(subject, wanted(measures), rng), lesions)
     areas = sac_areas(anatomy)
     measured = measure(anatomy, areas)
     grades = grade_measures(measured)

@@ -14,7 +14,7 @@ from scipy import fft
 
 from volspine.phantom.plan import SeriesPlan
 
-__all__ = ["FULL_SCALE", "acquire"]
+__all__ = ["FULL_SCALE", "acquire", "shading"]
 
 FULL_SCALE = 1800.0
 """Stored value of the signal's 99th percentile; 12 bits leave room above."""
@@ -34,7 +34,7 @@ def acquire(
     top = float(np.percentile(sample[sample > 0.02 * sample.max()], 95))
     signal = images
     if plan.snr > 0:
-        profile = _sensitivity(plan, rng) * _saturation(plan, rng)
+        profile = shading(plan, rng)
         signal = (images * profile).astype(np.complex64)
         noise = rng.standard_normal((2, *images.shape), dtype=np.float32)
         sigma = np.float32(top / plan.snr)
@@ -43,6 +43,11 @@ def acquire(
     stored = _zero_fill(signal, plan.matrix)
     scale = FULL_SCALE / max(float(np.percentile(stored[:, ::3, ::3], 99)), 1e-6)
     return np.asarray(np.clip(np.rint(stored * scale), 0, 4095), dtype=np.uint16)
+
+
+def shading(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return how coil and saturation band weigh the signal over the acquired field, (H, W)."""
+    return _sensitivity(plan, rng) * _saturation(plan, rng)
 
 
 def _sensitivity(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:

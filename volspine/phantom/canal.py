@@ -32,6 +32,9 @@ Array = NDArray[np.floating]
 MARGIN_MM = 0.7
 """Dura and film of fat between the sac and the walls."""
 
+WAIST = 0.06
+"""How much narrower a vertebra is at its middle than at its endplates."""
+
 OPEN_RECESS_MM = 8.0
 """Depth of the recess away from the discs."""
 

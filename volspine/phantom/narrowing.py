@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from volspine.phantom.anatomy import Narrowing, recess_place
-from volspine.phantom.canal import CanalSection, facet_room, sac_distance
+from volspine.phantom.canal import WAIST, CanalSection, facet_room, sac_distance
 from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.subject import Subject
 from volspine.types import FloatArray
@@ -138,7 +138,7 @@ def _open_area(subject: Subject, vertebra: int, step_mm: float) -> float:
     section = CanalSection(
         at_disc=none,
         half_depth=pick(subject.depths) / 2,
-        half_width=pick(subject.widths) / 2,
+        half_width=pick(subject.widths) / 2 * (1.0 - WAIST),
         canal_depth=pick(subject.canal_depths),
         sac_area=pick(subject.sac_areas),
         bulge=none,

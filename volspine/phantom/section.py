@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy, sideways
-from volspine.phantom.canal import CanalSection, plateau
+from volspine.phantom.canal import WAIST, CanalSection, plateau
 from volspine.phantom.frame import Placed
 from volspine.types import FloatArray
 
@@ -205,7 +205,7 @@ def _of_vertebrae(
 ) -> dict[str, Array]:
     subject, blend, seg = anatomy.subject, tables.blend, tables.segment
     nearer = np.where(placed.below < placed.above, subject.heights[seg], subject.heights[seg + 1])
-    waist = 1.0 - 0.06 * (1.0 - at_disc)
+    waist = 1.0 - WAIST * (1.0 - at_disc)
     return {
         "half_depth": (blend(subject.depths) / 2).astype(np.float32),
         "half_width": (blend(subject.widths) / 2 * waist).astype(np.float32),

@@ -1,6 +1,7 @@
 """A synthetic study in memory: the same pixels and the same places as its DICOM files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from volspine.anatomy import Protocol
 from volspine.dicom.study import Series, Study
 from volspine.geometry.stack import Stack
 from volspine.phantom.acquire import acquire
+from volspine.phantom.filing import Filing, file_study, rescale
 from volspine.phantom.labels import drop_labels, read_labels
 from volspine.phantom.plan import Plan, Pose, SeriesPlan, draw_plan
 from volspine.phantom.render import render_series
@@ -19,6 +21,7 @@ from volspine.types import FloatArray, IntArray
 __all__ = [
     "Acquired",
     "acquire_study",
+    "outline_study",
     "read_grades",
     "render_study",
     "shared_slices",
@@ -48,17 +51,29 @@ class Acquired:
         """Place of each target, shape (25, 3), LPS millimetres."""
         return self.plan.pose.to_patient(self.truth.landmarks_mm)
 
+    @cached_property
+    def filing(self) -> Filing:
+        """How its slices are numbered, scaled and marked in files and tables."""
+        return file_study(self.truth.spec, self.plan)
+
+
+def outline_study(spec: Spec) -> Acquired:
+    """Make one study without its pixels: truth, plan and labels."""
+    truth = build_truth(spec)
+    plan = draw_plan(spec, truth.anatomy)
+    return Acquired(truth, plan, (), read_grades(spec, truth, plan))
+
 
 def acquire_study(spec: Spec) -> Acquired:
     """Make one study: truth, plan, pixels and labels."""
-    truth = build_truth(spec)
-    plan = draw_plan(spec, truth.anatomy)
+    made = outline_study(spec)
+    truth, plan = made.truth, made.plan
     rng = spec.stream(Stage.NOISE)
     pixels = []
     for group in shared_slices(plan):
         images = render_series(truth.anatomy, group)
         pixels += [acquire(image, p, rng) for image, p in zip(images, group, strict=True)]
-    return Acquired(truth, plan, tuple(pixels), read_grades(spec, truth, plan))
+    return replace(made, pixels=tuple(pixels))
 
 
 def shared_slices(plan: Plan) -> list[list[SeriesPlan]]:
@@ -84,23 +99,22 @@ def read_grades(spec: Spec, truth: Truth, plan: Plan) -> IntArray:
 def render_study(spec: Spec) -> Study:
     """Return a synthetic study in memory, as `read_study` would return its DICOM files."""
     made = acquire_study(spec)
-    series = [
-        _series(p, x, made.plan, spec) for p, x in zip(made.plan.series, made.pixels, strict=True)
-    ]
+    series = [_series(made, number) for number in range(len(made.pixels))]
     return Study(
         spec.study_id, sorted(series, key=lambda s: (list(Protocol).index(s.protocol), s.uid))
     )
 
 
-def _series(plan: SeriesPlan, pixels: NDArray[np.uint16], whole: Plan, spec: Spec) -> Series:
+def _series(made: Acquired, number: int) -> Series:
+    plan, pixels, filing = made.plan.series[number], made.pixels[number], made.filing.series[number]
     stacks = [
         Stack.from_array(
-            np.ascontiguousarray(pixels[members].transpose(2, 1, 0), dtype=np.float32),
-            *stack_geometry(plan, members, whole.pose),
+            rescale(np.ascontiguousarray(pixels[members].transpose(2, 1, 0)), filing),
+            *stack_geometry(plan, members, made.plan.pose),
         )
         for members in stack_members(plan)
     ]
-    uid = f"{spec.study_id}.{plan.series_id}"
+    uid = f"{made.truth.spec.study_id}.{plan.series_id}"
     return Series(uid, plan.series_id, plan.protocol, "synthetic: known", stacks)
 
 

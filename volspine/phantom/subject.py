@@ -8,7 +8,7 @@ reproduced on average.
 Shapes: K = 15 vertebrae T8 to S5, K - 1 discs; sides are (left, right).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,9 @@ _FACET = (15, 15, 15, 18, 22, 25, 30, 37, 45, 50, 40, 40, 40, 40)
 
 PITCH_DEG = 6.0
 """Mean tilt of L3."""
+
+LEAST_BEHIND_MM = 2.5
+"""Least height of a lumbar disc at its back."""
 
 WAVES = 10
 """Plane waves whose sum is a tissue's texture."""
@@ -129,7 +132,7 @@ def draw_subject(
     canal = _factor(rng, 0.10, min(spread, 1.3))
     discs, hydration = _discs(rng, wear, load, spread)
     wide, tall = size * (1.0 + 0.047 * sex), size * (1.0 + 0.02 * sex)
-    return Subject(
+    subject = Subject(
         age=age,
         female=female,
         size=size,
@@ -163,6 +166,7 @@ def draw_subject(
         folds=_waves(rng, 22.0, 70.0),
         roots=_roots(rng),
     )
+    return replace(subject, bends=_open_behind(subject))
 
 
 def _factor(rng: np.random.Generator, deviation: float, spread: float) -> float:
@@ -172,6 +176,14 @@ def _factor(rng: np.random.Generator, deviation: float, spread: float) -> float:
 def _bends(rng: np.random.Generator, spread: float) -> FloatArray:
     lordosis = float(np.clip(rng.normal(1.0, 0.2 * spread), 0.4, 1.6))
     return np.deg2rad(np.array(_BEND) * lordosis + rng.normal(0, 2.0, len(_BEND)))
+
+
+def _open_behind(subject: Subject) -> FloatArray:
+    """Return the bends, none so strong that the vertebrae meet behind their disc."""
+    lean, half = np.tan(subject.wedges / 2), (subject.depths[:-1] + subject.depths[1:]) / 4
+    most = lean[:-1] + lean[1:] + (subject.discs - LEAST_BEHIND_MM) / half
+    graded = np.arange(len(subject.bends)) < VERTEBRAE.index("S1")
+    return np.asarray(np.where(graded, np.minimum(subject.bends, most), subject.bends))
 
 
 def _vary(rng: np.random.Generator, deviation: float, count: int) -> FloatArray:

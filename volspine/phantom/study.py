@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from volspine.anatomy import Protocol
 from volspine.dicom.study import Series, Study
+from volspine.geometry.axes import positive_normal
 from volspine.geometry.stack import Stack
 from volspine.phantom.acquire import acquire
 from volspine.phantom.filing import Filing, file_study, rescale
@@ -112,18 +113,26 @@ def _series(made: Acquired, number: int) -> Series:
             rescale(np.ascontiguousarray(pixels[members].transpose(2, 1, 0)), filing),
             *stack_geometry(plan, members, made.plan.pose),
         )
-        for members in stack_members(plan)
+        for members in stack_members(plan, made.plan.pose)
     ]
     uid = f"{made.truth.spec.study_id}.{plan.series_id}"
     return Series(uid, plan.series_id, plan.protocol, "synthetic: known", stacks)
 
 
-def stack_members(plan: SeriesPlan) -> list[list[int]]:
-    """Return the slices of each stack, ordered towards the left or the head."""
-    axis = 0 if plan.is_sagittal else 2
+def stack_members(plan: SeriesPlan, pose: Pose) -> list[list[int]]:
+    """Return the slices of each stack, ordered towards the left or the head.
+
+    Slices steeper than 45 degrees, as along L5/S1, are ordered towards the back, as in reading.
+    """
     numbers = sorted(set(plan.stacks))
     stacks = [[n for n, stack in enumerate(plan.stacks) if stack == k] for k in numbers]
-    return [sorted(members, key=lambda n: plan.centres_mm[n, axis]) for members in stacks]
+    return [_ordered(plan, members, pose) for members in stacks]
+
+
+def _ordered(plan: SeriesPlan, members: list[int], pose: Pose) -> list[int]:
+    directions = np.stack([pose.rotation @ axis for axis in plan.axes(members[0])])
+    depth = pose.to_patient(plan.centres_mm) @ positive_normal(directions)
+    return sorted(members, key=lambda n: float(depth[n]))
 
 
 def stack_geometry(

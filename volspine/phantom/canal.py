@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CanalSection",
-    "facet_room",
     "plateau",
     "rear_profile",
     "roof",
@@ -105,27 +104,19 @@ def roof(c: CanalSection, u: Array) -> Array:
     """Return the depth v of the back of the canal: laminae, flavum and facets.
 
     The flavum thickens on both sides of the midline and leaves a cleft between; a thick facet
-    pushes in from behind and outside. Neither reaches further forwards at the recess than the
-    recess is deep, which `facet_room` sees to.
+    pushes in from behind and outside. Neither reaches further forwards than the recess is deep,
+    so the recess keeps its depth whatever narrows the canal.
     """
     far, left, place = np.abs(u), u >= 0, c.recess_place
-    fold = plateau(far / place - 0.58, 0.15, 0.42)
-    push = np.where(left, *c.facet) * _rise(far, 0.15 * place, place - 0.7)
+    fold = 0.4 + 0.6 * _rise(far, 0.08 * place, 0.65 * place)
+    push = np.where(left, *c.facet) * (0.2 + 0.8 * _rise(far, 0.1 * place, place))
     arch = vault(c, u) - c.at_disc * (c.flavum * fold + push)
     depth = np.where(left, *c.recess)
     depth = OPEN_RECESS_MM + (depth - OPEN_RECESS_MM) * c.at_disc
-    shoulder = np.maximum(place - 1.2 - far, 0.0)
+    shoulder = np.maximum(place - 0.8 - far, 0.0) * (2.6 + 0.5 * (OPEN_RECESS_MM - depth))
     outside = np.maximum(far - place, 0.0)
-    floor = np.where(left, wall(c, place), wall(c, -place))
-    return np.asarray(np.minimum(arch, floor + depth + 2.6 * shoulder + 0.1 * outside))
-
-
-def facet_room(c: CanalSection) -> tuple[Array, Array]:
-    """Return how far each facet may push the roof before it reaches into the recess."""
-    back = vault(c, c.recess_place) - 0.3
-    left = back - wall(c, c.recess_place) - c.recess[0]
-    right = back - wall(c, -c.recess_place) - c.recess[1]
-    return np.maximum(left, 0.0), np.maximum(right, 0.0)
+    facet = np.where(left, wall(c, place), wall(c, -place)) + depth + 0.1 * outside
+    return np.asarray(np.minimum(np.maximum(arch, facet), facet + shoulder))
 
 
 def _rise(x: Array, first: Array, last: Array) -> Array:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from volspine.phantom.anatomy import Narrowing, recess_place
-from volspine.phantom.canal import WAIST, CanalSection, facet_room, sac_distance
+from volspine.phantom.canal import WAIST, CanalSection, sac_distance
 from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.subject import Subject
 from volspine.types import FloatArray
@@ -170,11 +170,9 @@ def _close_canal(
 
     def excess(press: float) -> float:
         _press_canal(shapes, segment, press, split)
-        section = disc_section(subject, shapes, segment)
-        _press_facets(shapes, segment, press * split[2], section)
         return sac_area(disc_section(subject, shapes, segment)) - goal
 
-    low, high = -0.5, 2.6
+    low, high = -2.5, 9.0
     above, below = excess(low), excess(high)
     if above <= 0 or below >= 0:
         excess(low if above <= 0 else high)  # as near as this canal can come
@@ -208,17 +206,22 @@ def _false_position(
 
 
 def _press_canal(shapes: Narrowing, segment: int, press: float, split: FloatArray) -> None:
-    forward = max(press, 0.0)
-    shapes.bulge[segment] = 0.4 + 5.0 * forward * split[0]
-    shapes.flavum[segment] = 0.4 + 8.0 * forward * split[1]
-    shapes.shrink[segment] = max(0.97 - press * (0.12 + 0.35 * split[3]), 0.2)
+    """Narrow a canal; disc, flavum and facets can take so much, the sac's own size the rest."""
+    forward = max(press, 0.0) * split[:3]
+    bulge, flavum, facet = _MOST * np.tanh(_GROWTH * forward / _MOST)
+    shapes.bulge[segment] = 0.4 + bulge
+    shapes.flavum[segment] = 0.4 + flavum
+    # The facet is thicker on the side whose recess is narrower.
+    shapes.facet[segment] = facet * (1.3 - 0.1 * np.clip(shapes.recess[segment], 0.0, 8.0))
+    own = press * (0.02 + 0.35 * split[3]) + (0.015 if press > 0 else -0.1) * press * press
+    shapes.shrink[segment] = max(0.97 - own, 0.2)
 
 
-def _press_facets(shapes: Narrowing, segment: int, force: float, section: CanalSection) -> None:
-    """Thicken the facets, more on the side of the narrower recess, up to the room they have."""
-    room = np.concatenate(facet_room(section))
-    weight = 1.3 - 0.1 * np.clip(shapes.recess[segment], 0.0, 8.0)
-    shapes.facet[segment] = np.minimum(room, 9.0 * max(force, 0.0) * weight)
+_GROWTH = np.array([5.0, 9.0, 11.0])
+"""Millimetres that bulge, flavum and facet grow at first for one unit of narrowing."""
+
+_MOST = np.array([8.0, 10.0, 10.0])
+"""The most that they grow."""
 
 
 def _focus(recess: FloatArray, look: FloatArray) -> float:

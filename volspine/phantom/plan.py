@@ -2,8 +2,9 @@
 
 Slices are planned in the body frame, as a technologist plans them on the patient, and the whole
 body is then turned and shifted in the scanner. The distributions are those of public lumbar
-studies: sagittal series of about 17 slices run right to left in 64 %; two thirds of the axial
-series hold one tilted stack a disc, and 12 % run from feet to head.
+studies: 83 % have one series of each protocol and 15 % two axial ones; sagittal series of about 17
+slices run right to left in 64 %, axial ones from feet to head in 12 %. Only `rsna_like` and `shift`
+leave levels out or have more or fewer series than one of each.
 
 Legend:
     body frame     x left, y posterior, z cranial; origin at the middle of L3
@@ -16,19 +17,24 @@ import numpy as np
 
 from volspine.anatomy import Protocol
 from volspine.phantom.anatomy import Anatomy
-from volspine.phantom.frame import FIRST_SEGMENT
+from volspine.phantom.piles import centred, disc_plane, draw_piles
+from volspine.phantom.protocols import (
+    Raster,
+    draw_field,
+    draw_rasters,
+    draw_sequence,
+    draw_snr,
+    draw_spacing,
+)
 from volspine.phantom.spec import Cohort, Size, Spec, Stage
 from volspine.phantom.tissues import Sequence
 from volspine.types import FloatArray
 
-__all__ = ["Plan", "Pose", "SeriesPlan", "draw_plan"]
+__all__ = ["Plan", "Pose", "SeriesPlan", "disc_plane", "draw_plan"]
 
-
-_SAGITTAL_MATRICES = (
-    {512: 0.44, 384: 0.17, 320: 0.15, 640: 0.04, 256: 0.05, 448: 0.04},
-    {512: 0.26, 320: 0.21, 448: 0.13, 384: 0.11, 640: 0.06, 256: 0.05},
-)
-_AXIAL_MATRIX = {320: 0.30, 512: 0.25, 640: 0.08, 384: 0.20, 256: 0.08}
+_SAGITTAL = [Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2]
+_PROTOCOLS = (*_SAGITTAL, Protocol.AXIAL_T2)
+_FEET_FIRST = 0.04
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,10 @@ class SeriesPlan:
         acquired_mm: Distance between the centres of measured pixels.
         matrix: Rows and columns stored, in the ratio of the measured ones.
         snr: Signal-to-noise ratio; 0 adds no noise.
-        sub_slices: How many are averaged across a slice: 3, whose error is far below the noise, or
+        sub_slices: How many are averaged across a slice: a few, whose error is below the noise, or
             1, which is quick.
+        phase_axis: Axis of phase encoding: 0 along a column, 1 along a row.
+        phase_share: Share of the phase-encoding lines that are measured; the rest is zero.
     """
 
     series_id: str
@@ -82,6 +90,8 @@ class SeriesPlan:
     matrix: tuple[int, int]
     snr: float
     sub_slices: int = 3
+    phase_axis: int = 0
+    phase_share: float = 1.0
 
     @property
     def is_sagittal(self) -> bool:
@@ -134,17 +144,23 @@ def draw_plan(spec: Spec, anatomy: Anatomy) -> Plan:
     """Plan the acquisition of one study."""
     rng = spec.stream(Stage.PLAN)
     pose = _pose(rng)
-    field_t = 3.0 if rng.random() < 0.35 else 1.5
+    position = "FFS" if rng.random() < _FEET_FIRST else "HFS"
+    draw = _Drawer(spec, anatomy, rng, draw_field(rng, spec.cohort))
     names = rng.choice(2**32 - 10**9, size=8, replace=False) + 10**9
     first = _first_level(rng, spec)
-    sagittal = _sagittal_pair(spec, anatomy, rng, field_t)
-    axial = _axial_series(spec, anatomy, rng, (field_t, first))
-    series = [replace(s, series_id=str(names[n])) for n, s in enumerate([*sagittal, *axial])]
-    return Plan(tuple(series), pose, tuple(level >= first for level in range(5)))
+    sagittal = draw.sagittal(_SAGITTAL)
+    # Whoever lies with the feet first is mostly scanned from the feet.
+    upwards = 0.6 if position == "FFS" else 0.1
+    axial = [draw.axial(levels, upwards) for levels in _axial_ranges(rng, spec, first)]
+    series = _kept(rng, spec, [*sagittal, *axial])
+    if rng.random() < 0.004 and spec.cohort is Cohort.RSNA_LIKE:
+        series += draw.sagittal([Protocol.SAGITTAL_T1])
+    named = [replace(s, series_id=str(names[n])) for n, s in enumerate(series)]
+    return Plan(tuple(named), pose, tuple(level >= first for level in range(5)), position)
 
 
 def _pose(rng: np.random.Generator) -> Pose:
-    yaw, roll = np.deg2rad(np.clip(rng.normal(0, 2.0, 2), -5, 5))
+    yaw, roll = np.deg2rad(np.clip(rng.normal(0, 2.5, 2), -6, 6))
     about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
     about_y = np.array(
         [[np.cos(roll), 0, np.sin(roll)], [0, 1, 0], [-np.sin(roll), 0, np.cos(roll)]]
@@ -153,158 +169,113 @@ def _pose(rng: np.random.Generator) -> Pose:
     return Pose(about_z @ about_y, shift)
 
 
+def _is_varied(spec: Spec) -> bool:
+    return spec.cohort in (Cohort.RSNA_LIKE, Cohort.SHIFT)
+
+
 def _first_level(rng: np.random.Generator, spec: Spec) -> int:
     """Return the highest level that axial slices cover."""
     draw = rng.random()
-    if spec.cohort not in (Cohort.RSNA_LIKE, Cohort.SHIFT):
+    if not _is_varied(spec):
         return 0
     return 2 if draw < 0.042 else 1 if draw < 0.083 else 0
 
 
-def _snr(rng: np.random.Generator, spec: Spec, field_t: float) -> float:
-    """Signal-to-noise ratio before zero filling; 3 % of series are much poorer."""
-    value = np.exp(rng.uniform(np.log(14), np.log(40))) * (1.6 if field_t > 2 else 1.0)
-    poor = 0.5 if rng.random() < 0.03 else 1.0
-    return 0.0 if spec.is_clean else float(value * poor)
+def _axial_ranges(rng: np.random.Generator, spec: Spec, first: int) -> list[range]:
+    """Return the levels of each axial series: one series, or two or three that share or repeat."""
+    draw, split, cut = rng.random(), rng.random() < 0.6, int(rng.integers(first + 1, 5))
+    whole = range(first, 5)
+    if not _is_varied(spec) or spec.size is Size.SMALL or draw >= 0.168:
+        return [whole]
+    parts = [range(first, cut), range(cut, 5)] if split else [whole, whole]
+    return [*parts, whole] if draw < 0.014 else parts
 
 
-def _choose(rng: np.random.Generator, table: dict[int, float]) -> int:
-    weights = np.array(list(table.values()))
-    return int(rng.choice(list(table), p=weights / weights.sum()))
+def _kept(rng: np.random.Generator, spec: Spec, series: list[SeriesPlan]) -> list[SeriesPlan]:
+    """Leave a protocol out of a few studies in a thousand."""
+    draw, missing = rng.random(), _PROTOCOLS[int(rng.integers(0, 3))]
+    if draw >= 0.006 or spec.cohort is not Cohort.RSNA_LIKE or spec.size is Size.SMALL:
+        return series
+    return [s for s in series if s.protocol is not missing]
 
 
-def _square(side: int) -> tuple[int, int]:
-    return side, side
+@dataclass(frozen=True)
+class _Drawer:
+    """Draws the series of one study."""
 
+    spec: Spec
+    anatomy: Anatomy
+    rng: np.random.Generator
+    field_t: float
 
-def _sagittal_pair(
-    spec: Spec, anatomy: Anatomy, rng: np.random.Generator, field_t: float
-) -> list[SeriesPlan]:
-    """T1 and T2 share their slices, as they are mostly planned once."""
-    small = spec.size is Size.SMALL
-    count = 9 if small else int(np.clip(round(rng.normal(16.5, 2.2)), 12, 21))
-    spacing = 6.5 if small else float(np.clip(rng.normal(4.5, 0.4), 3.8, 5.6))
-    reach = _centred(count, spacing)
-    middle = float(rng.normal(0, 1.5))
-    runs_right_to_left = rng.random() < 0.64
-    # Left is +x, so right to left means growing x.
-    x = middle + (reach if runs_right_to_left else -reach)
-    centres = np.zeros((count, 3))
-    centres[:, 0] = x
-    field = float(np.clip(rng.normal(285, 15), 255, 320))
-    centres[:, 1] = anatomy.frame.centres_mm[5:11, 0].mean() + rng.normal(4, 8)
-    centres[:, 2] = np.clip(rng.normal(0, 12), -25, 25) - 8
-    acquired = 96 if small else int(rng.choice([256, 272, 288, 320]))
-    timing = (
-        Sequence("T1", rng.uniform(450, 680), rng.uniform(8, 14), None, field_t),
-        _fluid_sensitive(spec, rng, field_t),
-    )
-    return [
-        SeriesPlan(
+    def sagittal(self, protocols: list[Protocol]) -> list[SeriesPlan]:
+        """Series that share their slices, as T1 and T2 are mostly planned once."""
+        rng, spec = self.rng, self.spec
+        thickness, spacing = draw_spacing(rng, spec, protocols[0])
+        count = _sagittal_count(rng, spec, spacing)
+        reach = centred(count, spacing)
+        middle, runs_right_to_left = float(rng.normal(0, 1.5)), rng.random() < 0.64
+        centres = np.zeros((count, 3))
+        # Left is +x, so right to left means growing x.
+        centres[:, 0] = middle + (reach if runs_right_to_left else -reach)
+        centres[:, 1] = self.anatomy.frame.centres_mm[5:11, 0].mean() + rng.normal(4, 8)
+        centres[:, 2] = np.clip(rng.normal(0, 12), -25, 25) - 8
+        slices = (centres, np.zeros(count), (0,) * count)
+        rasters = draw_rasters(rng, spec, protocols)
+        return [self._series(p, slices, (thickness, spacing), r)
+                for p, r in zip(protocols, rasters, strict=True)]  # fmt: skip
+
+    def axial(self, levels: range, upwards: float) -> SeriesPlan:
+        """One series; `upwards` is the chance that it runs from feet to head."""
+        rng, spec = self.rng, self.spec
+        thickness, spacing = draw_spacing(rng, spec, Protocol.AXIAL_T2)
+        small = spec.size is Size.SMALL
+        piles = draw_piles(self.anatomy, rng, levels, spacing, small=small)
+        if rng.random() < upwards:
+            piles = [pile.reversed() for pile in piles[::-1]]
+        tilts = np.concatenate([np.full(len(p.centres_mm), p.tilt) for p in piles])
+        centres = np.concatenate([p.centres_mm for p in piles])
+        aside, back = rng.normal(0, 4.0), 8.0 + rng.normal(0, 4.0)
+        # Moved within its own plane, a slice still passes through its disc.
+        centres += np.stack([np.full(len(tilts), aside), back * np.cos(tilts),
+                             -back * np.sin(tilts)], axis=1)  # fmt: skip
+        stacks = tuple(n for n, p in enumerate(piles) for _ in range(len(p.centres_mm)))
+        raster = draw_rasters(rng, spec, [Protocol.AXIAL_T2])[0]
+        return self._series(
+            Protocol.AXIAL_T2, (centres, tilts, stacks), (thickness, spacing), raster
+        )
+
+    def _series(
+        self,
+        protocol: Protocol,
+        slices: tuple[FloatArray, FloatArray, tuple[int, ...]],
+        depth: tuple[float, float],
+        raster: Raster,
+    ) -> SeriesPlan:
+        centres, tilts, stacks = slices
+        many = 5 if protocol is Protocol.AXIAL_T2 else 3
+        return SeriesPlan(
             series_id="",
             protocol=protocol,
-            sequence=sequence,
+            sequence=draw_sequence(self.rng, self.spec, protocol, self.field_t),
             centres_mm=centres,
-            tilts=np.zeros(count),
-            stacks=(0,) * count,
-            thickness_mm=spacing * 0.9,
-            spacing_mm=spacing,
-            acquired=(acquired, acquired),
-            acquired_mm=field / acquired,
-            matrix=(96, 96) if small else _square(_choose(rng, table)),
-            snr=_snr(rng, spec, field_t),
-            sub_slices=1 if small else 3,
+            tilts=tilts,
+            stacks=stacks,
+            thickness_mm=depth[0],
+            spacing_mm=depth[1],
+            acquired=raster.acquired,
+            acquired_mm=raster.acquired_mm,
+            matrix=raster.matrix,
+            snr=draw_snr(self.rng, self.spec, self.field_t),
+            sub_slices=1 if self.spec.size is Size.SMALL else many,
+            phase_axis=raster.phase_axis,
+            phase_share=raster.phase_share,
         )
-        for protocol, sequence, table in zip(
-            (Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2), timing, _SAGITTAL_MATRICES, strict=True
-        )
-    ]
 
 
-def _fluid_sensitive(spec: Spec, rng: np.random.Generator, field_t: float) -> Sequence:
-    """Return a T2, or in half of the `shift` cohort a STIR."""
-    times = rng.uniform(2600, 4200), rng.uniform(88, 118)
-    if spec.cohort is Cohort.SHIFT and rng.random() < 0.5:
-        return Sequence("STIR", times[0], 0.5 * times[1], 215.0 if field_t > 2 else 160.0, field_t)
-    return Sequence("T2", *times, None, field_t)
-
-
-def _axial_series(
-    spec: Spec, anatomy: Anatomy, rng: np.random.Generator, where: tuple[float, int]
-) -> list[SeriesPlan]:
-    """One axial series: a stack a disc, or one block."""
-    field_t, first = where
-    small = spec.size is Size.SMALL
-    thickness = 4.0 if small else float(np.clip(rng.normal(4.0, 0.4), 3.2, 5.0))
-    spacing = thickness * float(rng.uniform(1.05, 1.2))
-    per_disc = 3 if small else _choose(rng, {4: 0.2, 5: 0.5, 6: 0.2, 7: 0.1})
-    if rng.random() < 0.33 and not small:
-        stacks = [_block(anatomy, rng, first, spacing)]
-    else:
-        stacks = [_stack(anatomy, rng, level, (per_disc, spacing)) for level in range(first, 5)]
-    if rng.random() < 0.12:
-        stacks = [(c[::-1], t[::-1]) for c, t in stacks[::-1]]
-    centres = np.concatenate([c for c, _ in stacks])
-    centres[:, 0] += rng.normal(0, 2.0)
-    centres[:, 1] += 8.0 + rng.normal(0, 4.0)
-    field = float(np.clip(rng.normal(180, 14), 150, 215))
-    acquired = 96 if small else int(rng.choice([224, 256, 288]))
-    return [
-        SeriesPlan(
-            series_id="",
-            protocol=Protocol.AXIAL_T2,
-            sequence=Sequence("T2", rng.uniform(3000, 5500), rng.uniform(92, 118), None, field_t),
-            centres_mm=centres,
-            tilts=np.concatenate([t for _, t in stacks]),
-            stacks=tuple(n for n, (c, _) in enumerate(stacks) for _ in range(len(c))),
-            thickness_mm=thickness,
-            spacing_mm=spacing,
-            acquired=(acquired, acquired),
-            acquired_mm=field / acquired,
-            matrix=(96, 96) if small else _square(_choose(rng, _AXIAL_MATRIX)),
-            snr=_snr(rng, spec, field_t),
-            sub_slices=1 if small else 3,
-        )
-    ]
-
-
-def disc_plane(anatomy: Anatomy, level: int) -> tuple[FloatArray, float]:
-    """Return the middle of a disc, (y, z), and how far its upward normal leans backwards."""
-    segment = FIRST_SEGMENT + level
-    frame = anatomy.frame
-    tilt = float(frame.tilts[segment] + frame.tilts[segment + 1]) / 2
-    return frame.locate(segment, 0.5, 0.0), tilt
-
-
-def _stack(
-    anatomy: Anatomy, rng: np.random.Generator, level: int, size: tuple[int, float]
-) -> tuple[FloatArray, FloatArray]:
-    count, spacing = size
-    middle, tilt = disc_plane(anatomy, level)
-    tilt += float(np.deg2rad(np.clip(rng.normal(0, 3.0), -8, 8)))
-    return _pile(middle, tilt, _centred(count, spacing))
-
-
-def _centred(count: int, spacing: float) -> FloatArray:
-    return (np.arange(count, dtype=np.float64) - (count - 1) / 2) * spacing
-
-
-def _pile(middle: FloatArray, tilt: float, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Slices along the plane's normal, from cranial to caudal."""
-    normal = np.array([0.0, np.sin(tilt), np.cos(tilt)])
-    centre = np.array([0.0, middle[0], middle[1]])
-    return centre - offsets[:, None] * normal, np.full(len(offsets), tilt)
-
-
-def _block(
-    anatomy: Anatomy, rng: np.random.Generator, first: int, spacing: float
-) -> tuple[FloatArray, FloatArray]:
-    """One pile of parallel slices from above the first level to below L5/S1."""
-    ends = [disc_plane(anatomy, level)[0] for level in (first, 4)]
-    tilts = [disc_plane(anatomy, level)[1] for level in (2, 3)]
-    tilt = sum(tilts) / 2 + float(np.deg2rad(rng.uniform(-5, 5)))
-    normal = np.array([np.sin(tilt), np.cos(tilt)])
-    middle = (ends[0] + ends[1]) / 2
-    reach = float((ends[0] - ends[1]) @ normal) / 2 + 12.0
-    count = int(np.ceil(2 * reach / spacing)) + 1
-    return _pile(middle, tilt, _centred(count, spacing))
+def _sagittal_count(rng: np.random.Generator, spec: Spec, spacing: float) -> int:
+    """Slices reach beyond both foramina, whatever their distance."""
+    if spec.size is Size.SMALL:
+        return 9
+    wanted = rng.normal(75.0, 9.0) / spacing
+    return int(np.clip(round(max(wanted, 56.0 / spacing)), 9 if spacing > 6.5 else 12, 21))

@@ -42,17 +42,14 @@ def disc_tilt(anatomy, level):
 
 
 def root_tilt(anatomy, point, level):
-    """Lean of the spine around an exiting root: between that of its vertebra and that of a point.
-
-    The lean at the point follows from its distances to the planes of the two vertebrae.
-    """
+    """Lean of the spine at an exiting root, by its distances to the planes of both vertebrae."""
     tilts, centres = anatomy.frame.tilts, anatomy.frame.centres_mm
     above, below = (
         abs((point[1:] - centres[n]) @ np.array([np.sin(tilts[n]), np.cos(tilts[n])]))
         for n in (FIRST + level, FIRST + level + 1)
     )
     share = above / (above + below)
-    return tilts[FIRST + level] + share * np.diff(tilts)[FIRST + level] / 2
+    return tilts[FIRST + level] + share * np.diff(tilts)[FIRST + level]
 
 
 def drained(anatomy):

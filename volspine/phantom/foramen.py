@@ -24,10 +24,13 @@ TUNNEL_MM = 17.5
 def root_offset(c: Section, u: Array) -> tuple[Array, Array]:
     """Return how far a point lies behind and below the axis of the exiting root.
 
-    The root runs outwards, downwards and forwards at about 25 degrees.
+    The root runs outwards, downwards and forwards at about 25 degrees. Depth leans with the spine
+    and `below` with the vertebra; the second is taken along the first, so that round stays round.
     """
     out = np.clip(np.abs(u) - ROOT_PLANE_MM, -9.0, 14.0)
-    return c.v - (c.root_v - 0.3 * out), c.below - (c.root_below + 0.45 * out)
+    behind = c.v - (c.root_v - 0.3 * out)
+    under = c.below - (c.root_below + 0.45 * out)
+    return behind, under + c.root_lean * behind
 
 
 def paint_foramina(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> None:

@@ -69,6 +69,7 @@ class Section:
         facet_right: Angle.
         root_below: Place of the exiting root under its pedicle, 17 mm from the midline.
         root_v: Depth of the exiting root there.
+        root_lean: Sine of the angle from the lean of its vertebra to that of the spine there.
     """
 
     segment: NDArray[np.int64]
@@ -107,6 +108,7 @@ class Section:
     facet_right: Array
     root_below: Array
     root_v: Array
+    root_lean: Array
 
     def take(self, where: slice | NDArray[np.int64]) -> "Section":
         """Return the section at some of its points (first axis)."""
@@ -151,9 +153,15 @@ def build_section(anatomy: Anatomy, placed: Placed) -> Section:
         midline=sideways(subject, placed.arc, placed.depth).astype(np.float32),
         root_below=np.full_like(placed.arc, ROOT_BELOW_MM),
         root_v=tables.pick(_root_depths(anatomy)),
+        root_lean=tables.pick(np.sin(_root_shares(anatomy) * anatomy.subject.bends)),
         **_of_vertebrae(anatomy, placed, tables, at_disc),
         **_of_discs(anatomy, tables),
     )
+
+
+def _root_shares(anatomy: Anatomy) -> FloatArray:
+    """Return how far along each segment the root leaves, 0 to 1, shape (S,)."""
+    return np.asarray(ROOT_BELOW_MM / np.diff(anatomy.frame.arcs_mm), dtype=np.float64)
 
 
 def _root_depths(anatomy: Anatomy) -> FloatArray:
@@ -161,7 +169,7 @@ def _root_depths(anatomy: Anatomy) -> FloatArray:
 
     One number a segment: if it followed the bend of the wall, the root would not be round.
     """
-    subject, share = anatomy.subject, ROOT_BELOW_MM / np.diff(anatomy.frame.arcs_mm)
+    subject, share = anatomy.subject, _root_shares(anatomy)
     depth, width = (
         (values[:-1] * (1 - share) + values[1:] * share) / 2
         for values in (subject.depths, subject.widths)

@@ -18,11 +18,11 @@ from volspine.types import FloatArray
 
 __all__ = ["Subject", "draw_subject"]
 
-_HEIGHT = (20, 21, 22, 23, 25, 26, 27, 27.5, 27.5, 27, 27, 23, 20, 17, 14)
+_HEIGHT = (20, 21, 22, 23, 25, 26.3, 27.5, 28, 27.3, 26, 26.5, 23, 20, 17, 14)
 _DEPTH = (28, 29, 30, 31, 32.8, 34.1, 34.6, 35.2, 35.5, 34.7, 31, 22, 17, 13, 10)
 _WIDTH = (29, 31, 33, 36, 39, 41.2, 42.6, 44.1, 46.6, 48, 52, 44, 38, 32, 26)
-_DISC = (4.5, 4.8, 5.2, 5.8, 6.8, 8.2, 9.2, 9.9, 10.8, 10.6, 3.0, 1.4, 1.2, 1.0)
-_BEND = (-4, -4, -3.5, -2.5, 0, 1.5, 6, 9, 13, 20, -9, -13, -16, -18)
+_DISC = (4.5, 4.8, 5.2, 5.8, 6.8, 8.2, 9.2, 9.9, 10.8, 10.2, 3.0, 1.4, 1.2, 1.0)
+_BEND = (-4, -4, -3.5, -2.5, 0, 2, 6.3, 10.5, 16, 20, -9, -13, -16, -18)
 _WEDGE = (-2, -2, -2, -2, -1.5, -1, 0, 0.5, 1.5, 6.5, 0, -5, -8, -9, -9)
 _CANAL_DEPTH = (15, 15, 15.5, 16, 17, 18, 17.6, 17.2, 17.8, 17.5, 14, 9, 6, 4, 2.5)
 _CANAL_WIDTH = (18, 18, 18.5, 19.5, 21.5, 23, 23.5, 24.3, 25.4, 27.5, 30, 24, 16, 10, 6)
@@ -31,10 +31,10 @@ _SAC = (150, 155, 160, 170, 190, 192, 188, 180, 172, 165, 95, 30, 6, 3, 2)
 _SPINE = (20, 20, 20, 21, 23, 26, 28, 28, 26, 20, 10, 7, 5, 3, 2)
 _FACET = (15, 15, 15, 18, 22, 25, 30, 37, 45, 50, 40, 40, 40, 40)
 
-PITCH_DEG = 6.0
+PITCH_DEG = 6.3
 """Mean tilt of L3."""
 
-LEAST_BEHIND_MM = 2.5
+LEAST_BEHIND_MM = 4.0
 """Least height of a lumbar disc at its back."""
 
 WAVES = 10
@@ -136,13 +136,13 @@ def draw_subject(
         age=age,
         female=female,
         size=size,
-        heights=np.array(_HEIGHT) * tall * _vary(rng, 0.035 * spread, k),
+        heights=np.array(_HEIGHT) * tall * _vary(rng, 0.05 * spread, k),
         depths=np.array(_DEPTH) * wide * _vary(rng, 0.025, k),
         widths=np.array(_WIDTH) * wide * _vary(rng, 0.025, k),
         wedges=np.deg2rad(np.array(_WEDGE) + rng.normal(0, 1.0, k)),
         discs=discs * size,
         bends=_bends(rng, spread),
-        pitch=float(np.deg2rad(rng.normal(PITCH_DEG, 5.4))),
+        pitch=float(np.deg2rad(rng.normal(PITCH_DEG, 5.0))),
         canal_depths=np.array(_CANAL_DEPTH) * canal,
         canal_widths=np.array(_CANAL_WIDTH) * np.sqrt(size * canal),
         pedicles=np.array(_PEDICLE) * wide,
@@ -175,15 +175,15 @@ def _factor(rng: np.random.Generator, deviation: float, spread: float) -> float:
 
 def _bends(rng: np.random.Generator, spread: float) -> FloatArray:
     lordosis = float(np.clip(rng.normal(1.0, 0.2 * spread), 0.4, 1.6))
-    return np.deg2rad(np.array(_BEND) * lordosis + rng.normal(0, 2.0, len(_BEND)))
+    return np.deg2rad(np.array(_BEND) * lordosis + rng.normal(0, 3.0, len(_BEND)))
 
 
 def _open_behind(subject: Subject) -> FloatArray:
     """Return the bends, none so strong that the vertebrae meet behind their disc."""
     lean, half = np.tan(subject.wedges / 2), (subject.depths[:-1] + subject.depths[1:]) / 4
     most = lean[:-1] + lean[1:] + (subject.discs - LEAST_BEHIND_MM) / half
-    graded = np.arange(len(subject.bends)) < VERTEBRAE.index("S1")
-    return np.asarray(np.where(graded, np.minimum(subject.bends, most), subject.bends))
+    lumbar = [VERTEBRAE[n][0] == "L" for n in range(len(subject.bends))]
+    return np.asarray(np.where(lumbar, np.minimum(subject.bends, most), subject.bends))
 
 
 def _vary(rng: np.random.Generator, deviation: float, count: int) -> FloatArray:
@@ -197,7 +197,7 @@ def _discs(
     weight = np.array([0.3] * 5 + [0.5, 0.6, 0.8, 1.15, 1.1] + [0.4] * 4)
     dryness = weight * (0.15 + 0.6 * wear + 0.12 * load + rng.normal(0, 0.22, weight.size))
     dryness = np.clip(dryness, 0.02, 1.0)
-    heights = np.array(_DISC) * (1.08 - 0.33 * dryness) * _vary(rng, 0.10 * spread, weight.size)
+    heights = np.array(_DISC) * (1.08 - 0.33 * dryness) * _vary(rng, 0.14 * spread, weight.size)
     return heights, 1.0 - dryness
 
 

@@ -31,7 +31,7 @@ _SAC = (150, 155, 160, 170, 190, 192, 188, 180, 172, 165, 95, 30, 6, 3, 2)
 _SPINE = (20, 20, 20, 21, 23, 26, 28, 28, 26, 20, 10, 7, 5, 3, 2)
 _FACET = (15, 15, 15, 18, 22, 25, 30, 37, 45, 50, 40, 40, 40, 40)
 
-PITCH_DEG = 6.3
+PITCH_DEG = 7.1
 """Mean tilt of L3."""
 
 LEAST_BEHIND_MM = 4.0
@@ -142,7 +142,7 @@ def draw_subject(
         wedges=np.deg2rad(np.array(_WEDGE) + rng.normal(0, 1.0, k)),
         discs=discs * size,
         bends=_bends(rng, spread),
-        pitch=float(np.deg2rad(rng.normal(PITCH_DEG, 5.0))),
+        pitch=float(np.deg2rad(rng.normal(PITCH_DEG, 5.5))),
         canal_depths=np.array(_CANAL_DEPTH) * canal,
         canal_widths=np.array(_CANAL_WIDTH) * np.sqrt(size * canal),
         pedicles=np.array(_PEDICLE) * wide,

@@ -16,9 +16,9 @@ three divides the sigma by the root of three.
 import csv
 from functools import cache
 from importlib.resources import files
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri
 
 from volspine.anatomy import LEVELS, TARGETS, Condition, Finding
 from volspine.phantom.spec import Noise
@@ -71,7 +71,9 @@ def prevalence() -> FloatArray:
 @cache
 def cutpoints() -> FloatArray:
     """Return the two cut points of each target's latent severity, shape (25, 2)."""
-    return np.asarray(ndtri(np.cumsum(prevalence(), axis=1)[:, :2]), dtype=np.float64)
+    below = np.cumsum(prevalence(), axis=1)[:, :2]
+    quantiles = [NormalDist().inv_cdf(share) for share in below.ravel()]
+    return np.array(quantiles).reshape(below.shape)
 
 
 def reader_sigma(noise: Noise) -> FloatArray:

@@ -56,13 +56,11 @@ class Patch:
 
     Attributes:
         values: (K, R, Q) float32.
-        row: Stored row of the first pixel.
-        column: Stored column of the first pixel.
+        start: Stored column and row of the first pixel.
     """
 
     values: torch.Tensor
-    row: int
-    column: int
+    start: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ class Receiver:
     scale: float
 
 
-def tune(
-    anatomy: Anatomy, plans: list[SeriesPlan], rng: np.random.Generator
-) -> list[Receiver]:
+def tune(anatomy: Anatomy, plans: list[SeriesPlan], rng: np.random.Generator) -> list[Receiver]:
     """Set the receivers of series that share their slices, from a coarse look at all of them.
 
     Args:
@@ -168,9 +164,7 @@ def cut(plan: SeriesPlan, slices: Sequence[int], rows: range, columns: range) ->
     which = list(slices)
     down = rows.start + (len(rows) - 1) / 2 - (plan.acquired[0] - 1) / 2
     across = columns.start + (len(columns) - 1) / 2 - (plan.acquired[1] - 1) / 2
-    shifts = [
-        (across * x + down * y) * plan.acquired_mm for x, y in (plan.axes(n) for n in which)
-    ]
+    shifts = [(across * x + down * y) * plan.acquired_mm for x, y in (plan.axes(n) for n in which)]
     size = (len(rows), len(columns))
     return replace(
         plan,
@@ -202,7 +196,7 @@ def _receive(
         values = torch.hypot(real, imaginary)
     else:
         values = (down @ (torch.from_numpy(signal) @ across)).abs()
-    return Patch((values * receiver.scale).clamp_(max=4095.0), tall.start, wide.start)
+    return Patch((values * receiver.scale).clamp_(max=4095.0), (wide.start, tall.start))
 
 
 def _stored(needed: tuple[float, float], acquired: int, matrix: int) -> range:

@@ -1,0 +1,171 @@
+"""Scene: one synthetic study made ready to be looked at part by part, without its images.
+
+Truth, plan, labels and the geometry of every stack are known at once; pixels are rendered only
+where a window asks for them.
+
+Shapes: X, Y, Z lattice; K, R, Q slices, rows and columns of a patch.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from volspine.anatomy import Protocol
+from volspine.errors import GeometryError
+from volspine.geometry.stack import Decoded, Stack
+from volspine.phantom.plan import Plan, SeriesPlan, draw_plan
+from volspine.phantom.spec import Spec, Stage
+from volspine.phantom.study import read_grades, shared_slices, stack_geometry, stack_members
+from volspine.phantom.truth import Truth, build_truth
+from volspine.phantom.windows import Receiver, Window, render_window, tune
+from volspine.types import FloatArray, IntArray
+
+__all__ = ["Part", "Place", "Scene", "rendered_together"]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One stack of one series, without its voxels.
+
+    Attributes:
+        plan: The series.
+        group: Number of the group of series that share its slices.
+        number: Number of the series in its group.
+        members: Slices of the plan, ordered as in the stack.
+        stack: Its affine and shape; it has no voxels.
+    """
+
+    plan: SeriesPlan
+    group: int
+    number: int
+    members: tuple[int, ...]
+    stack: Stack
+
+    @property
+    def acquired_per_stored(self) -> float:
+        """How many acquired pixels are as wide as a stored one."""
+        return self.plan.acquired[0] / self.plan.matrix[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some voxels of a stack.
+
+    Attributes:
+        place: The stack.
+        values: (K, R, Q) float32.
+        start: Column, row and slice, in the stack, of the first voxel.
+    """
+
+    place: Place
+    values: torch.Tensor
+    start: tuple[int, int, int]
+
+    def at(self, index: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Interpolate linearly at fractional voxels of the stack; beyond the edges, theirs.
+
+        Args:
+            index: Column, row and slice, of shapes that broadcast to (X, Y, Z).
+        """
+        sizes = self.values.shape[::-1]
+        lattice = torch.empty((*np.broadcast_shapes(*(n.shape for n in index)), 3))
+        for axis, (place, first, size) in enumerate(zip(index, self.start, sizes, strict=True)):
+            lattice[..., axis] = 2.0 * (place - first) / max(size - 1, 1) - 1.0
+        return torch.nn.functional.grid_sample(
+            self.values[None, None], lattice[None], padding_mode="border", align_corners=True
+        )[0, 0]
+
+
+class Scene:
+    """A study whose pixels are rendered on demand.
+
+    Args:
+        spec: Which study.
+        draw: Which draw of coil and noise; each is another scan of the same person.
+    """
+
+    def __init__(self, spec: Spec, draw: int = 0) -> None:
+        self.spec = spec
+        self.truth: Truth = build_truth(spec)
+        self.plan: Plan = draw_plan(spec, self.truth.anatomy)
+        self.groups = shared_slices(self.plan)
+        self.rng = spec.stream(Stage.NOISE).spawn(draw + 1)[draw]
+        self._tuned: dict[int, list[Receiver]] = {}
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """Every stack of every series."""
+        return [
+            Place(plan, group, number, tuple(members), self._stack(plan, members))
+            for group, plans in enumerate(self.groups)
+            for number, plan in enumerate(plans)
+            for members in stack_members(plan, self.plan.pose)
+        ]
+
+    def _stack(self, plan: SeriesPlan, members: list[int]) -> Stack:
+        affine, origins = stack_geometry(plan, members, self.plan.pose)
+        return Stack(affine, origins, (plan.matrix[1], plan.matrix[0]), _no_voxels)
+
+    @cached_property
+    def landmarks_mm(self) -> FloatArray:
+        """Place of each target, (25, 3), LPS millimetres."""
+        return self.plan.pose.to_patient(self.truth.landmarks_mm)
+
+    @cached_property
+    def labels(self) -> IntArray:
+        """Grades as read, (25,); -1 where missing."""
+        return read_grades(self.spec, self.truth, self.plan)
+
+    def of(self, protocol: Protocol) -> list[Place]:
+        """Return the stacks of a protocol."""
+        return [place for place in self.places if place.plan.protocol is protocol]
+
+    def render(self, places: list[Place], low: FloatArray, high: FloatArray) -> list[Part]:
+        """Render a box of stacks that share their slices; parts in the order of the stacks.
+
+        Args:
+            places: Stacks of one group with the same slices.
+            low: (3,) lowest acquired column and row, and slice of the stack.
+            high: (3,) highest.
+        """
+        first = places[0]
+        size = np.array([*first.plan.acquired[::-1], len(first.members)])
+        low, high = np.clip(low, 0, size - 1), np.clip(high, 0, size - 1)
+        start = int(np.floor(low[2]))
+        window = Window(
+            slices=first.members[start : int(np.ceil(high[2])) + 1],
+            rows=(float(low[1]), float(high[1])),
+            columns=(float(low[0]), float(high[0])),
+        )
+        receivers = self._receivers(first.group)
+        patches = render_window(
+            self.truth.anatomy,
+            [place.plan for place in places],
+            window,
+            [receivers[place.number] for place in places],
+            self.rng,
+        )
+        return [
+            Part(place, patch.values, (*patch.start, start))
+            for place, patch in zip(places, patches, strict=True)
+        ]
+
+    def _receivers(self, group: int) -> list[Receiver]:
+        if group not in self._tuned:
+            self._tuned[group] = tune(self.truth.anatomy, self.groups[group], self.rng)
+        return self._tuned[group]
+
+
+def rendered_together(places: Iterable[Place]) -> list[list[Place]]:
+    """Group stacks that are the same slices in several sequences."""
+    found: dict[tuple[int, tuple[int, ...]], list[Place]] = {}
+    for place in places:
+        found.setdefault((place.group, place.members), []).append(place)
+    return list(found.values())
+
+
+def _no_voxels() -> Decoded:
+    raise GeometryError("the stack of a scene has no voxels", code="VS-GEO-032")

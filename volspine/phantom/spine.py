@@ -126,7 +126,9 @@ def _paint_facets(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint the facet joint at the disc: superior process in front, inferior one behind."""
     angle = np.where(u >= 0, c.facet_left, c.facet_right)
     depth = np.where(u >= 0, c.recess_left, c.recess_right)
-    forward = np.clip(7.0 - depth, 0.0, 5.5) * 0.5
+    width = np.where(u >= 0, c.joint_left, c.joint_right)
+    push = np.where(u >= 0, c.push_left, c.push_right)
+    forward = np.clip(7.0 - depth, 0.0, 5.5) * 0.5 + 0.3 * push
     place = c.canal_half_width + 3.0
     x = np.abs(u) - place
     y = c.v - c.half_depth - 13.0 + forward
@@ -137,7 +139,7 @@ def _paint_facets(canvas: Canvas, c: Section, u: Array) -> None:
     inferior = _ellipse(along - 1.0, across + 4.6, 7.5 + 0.2 * forward, 4.6 + 0.2 * forward)
     _bone(canvas, smooth_max(superior, tall, 4.0))
     _bone(canvas, smooth_max(inferior, tall, 4.0))
-    gap = np.maximum(np.abs(across) - 1.1, np.abs(along) - 6.5)
+    gap = np.maximum(np.abs(across) - 0.6 - 0.5 * width, np.abs(along) - 6.5)
     canvas.paint(np.maximum(gap, tall + 2.0), Tissue.CAPSULE)
     canvas.paint(np.maximum(gap + 0.6, tall + 2.0), Tissue.JOINT, 0.7)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy
+from volspine.phantom.canal import plateau, smooth_max
 from volspine.phantom.narrowing import ANGLES
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import ROOT_RADIUS_MM, Section
@@ -46,12 +47,16 @@ def paint_foramina(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> No
     flat = np.where(left, shapes.flatness[c.segment, 0], shapes.flatness[c.segment, 1])
     root = root_radius(angle, flat.astype(np.float32))
     # Tissue that crowds the root is thickest in the middle of the tunnel.
-    along = np.minimum(np.abs(far - TUNNEL_MM) / 8.0, 1.0)
-    crowd = radius - root - plug * (1.0 - along**4) + 99.0 * (plug <= clearance)
-    canvas.paint(np.maximum(crowd, far - TUNNEL_MM - 7.0), Tissue.ANNULUS)
-    ends = np.maximum(11.0 - far, far - TUNNEL_MM - 7.0)
-    canvas.paint(np.maximum(radius - root - clearance, ends), Tissue.EPIDURAL_FAT)
-    nerve = np.maximum(radius - root, np.maximum(9.0 - far, far - 34.0))
+    away = np.maximum(np.abs(far - TUNNEL_MM) - 3.0, 0.0) / 7.0
+    open_ = np.sqrt(np.maximum(1.0 - away * away, 0.0)) + 99.0 * np.minimum(1.0 - away, 0.0)
+    crowd = radius - root - plug * open_ + 99.0 * (plug <= clearance)
+    canvas.paint(crowd, Tissue.ANNULUS)
+    # What crowds from behind is the facet with its capsule and the flavum, darker than a disc.
+    canvas.paint(np.maximum(crowd, np.abs(under) - 0.8 * behind), Tissue.LIGAMENT, 0.8)
+    canvas.paint(radius - root - clearance * open_, Tissue.EPIDURAL_FAT)
+    # The ganglion lies in the tunnel; the root is thinner on its way in and out.
+    slim = 1.3 * (1.0 - plateau(far - TUNNEL_MM, 3.5, 9.0))
+    nerve = smooth_max(radius - root + slim, np.maximum(9.0 - far, far - 36.0), 2.0)
     canvas.paint(nerve, Tissue.ROOT)
 
 

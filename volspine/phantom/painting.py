@@ -1,19 +1,21 @@
 """Painting: tissues laid over one another, back to front, with an edge of one pixel.
 
 A canvas holds several sequences at once, since the blend of two tissues at an edge is the same
-share in each. A label canvas holds the index of the topmost tissue instead.
+share in each. A label canvas holds the index of the topmost tissue instead. Most structures cover a
+small part of a canvas, so only the part that a structure touches is blended.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.tissues import Tissue
 
-__all__ = ["Canvas", "LabelCanvas", "SignalCanvas"]
+__all__ = ["Canvas", "LabelCanvas", "SignalCanvas", "box_of", "span"]
 
 Array = NDArray[np.floating]
+Box = tuple[slice, ...]
 
 
 @runtime_checkable
@@ -28,6 +30,9 @@ class Canvas(Protocol):
             tissue: What to paint.
             opacity: 1 covers, 0 does nothing.
         """
+
+    def part(self, box: Box) -> "Canvas":
+        """Return a canvas over a box of the points; what is painted there is painted here."""
 
 
 class SignalCanvas:
@@ -48,10 +53,22 @@ class SignalCanvas:
 
     def paint(self, distance: Array, tissue: Tissue, opacity: Array | float = 1.0) -> None:
         """Blend a tissue's signals over the values."""
-        share = np.clip(0.5 - distance * np.float32(1.0 / self.pixel_mm), 0.0, 1.0)
-        share = share.astype(np.float32, copy=False) * opacity
-        for n, signal in enumerate(self.signals[:, tissue]):
-            self.values[n] += share * (signal - self.values[n])
+        share = np.multiply(distance, np.float32(-1.0 / self.pixel_mm), dtype=np.float32)
+        share += np.float32(0.5)
+        np.clip(share, 0.0, 1.0, out=share)
+        if not isinstance(opacity, float) or opacity != 1.0:
+            share = np.asarray(share * opacity, dtype=np.float32)
+        where: Any = _touched(share, self.values.shape[1:])
+        if where is None:
+            return
+        share = share[where]
+        for values, signal in zip(self.values, self.signals[:, tissue], strict=True):
+            part = values[where]
+            values[where] = part + share * (signal - part)
+
+    def part(self, box: Box) -> "SignalCanvas":
+        """Return a canvas over a box of the points."""
+        return SignalCanvas(self.values[(slice(None), *box)], self.signals, self.pixel_mm)
 
 
 class LabelCanvas:
@@ -68,3 +85,32 @@ class LabelCanvas:
         """Write the tissue's index where it covers more than half."""
         inside = np.broadcast_to((distance < 0) & (np.asarray(opacity) > 0.5), self.values.shape)
         self.values[inside] = int(tissue)
+
+    def part(self, box: Box) -> "LabelCanvas":
+        """Return a canvas over a box of the points."""
+        return LabelCanvas(self.values[box])
+
+
+def _touched(share: NDArray[np.float32], shape: tuple[int, ...]) -> Any:
+    """Return an index of the points that a share touches, or None if there are none."""
+    if share.shape != shape:
+        return ... if share.any() else None
+    if share.ndim == 1:
+        index = np.flatnonzero(share)
+        return None if not index.size else index if 3 * index.size < share.size else slice(None)
+    return box_of(share > 0)
+
+
+def box_of(wanted: NDArray[np.bool_]) -> Box | None:
+    """Return the smallest box, one slice an axis, that holds every wanted point, or None."""
+    slices = []
+    for axis in range(wanted.ndim):
+        others = tuple(n for n in range(wanted.ndim) if n != axis)
+        slices.append(span(wanted.any(axis=others)))
+    return None if any(s.stop == 0 for s in slices) else tuple(slices)
+
+
+def span(wanted: NDArray[np.bool_]) -> slice:
+    """Return the shortest slice that holds every wanted index; empty if there is none."""
+    found = np.flatnonzero(wanted)
+    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)

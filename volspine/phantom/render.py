@@ -1,7 +1,8 @@
 """Render: from anatomy and plan to noise-free images, one array a series.
 
 Sagittal T1 and T2 share their slices and are painted together. The spine is averaged over a few
-sub-slices across the slice's thickness; the surroundings, which vary slowly, are painted once.
+sub-slices across the slice's profile, each of the same weight; the surroundings, which vary slowly,
+are painted once. Layers, such as the share of fat, are painted like the signal of one sequence more.
 
 Shapes: C sequences, N slices, H rows, W columns (acquired pixels).
 """
@@ -13,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
+from volspine.phantom.arch import paint_arch
 from volspine.phantom.foramen import paint_foramina
 from volspine.phantom.lesions import paint_lesions
 from volspine.phantom.painting import Canvas, LabelCanvas, SignalCanvas
 from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.section import Section, build_section
-from volspine.phantom.spine import paint_arch, paint_canal, paint_cauda, paint_column, paint_cord
+from volspine.phantom.spine import paint_canal, paint_cauda, paint_column, paint_cord
 from volspine.phantom.tissues import relaxation, signals
 from volspine.phantom.torso import Surroundings, paint_torso, texture
+from volspine.types import FloatArray
 
 __all__ = ["paint_spine", "render_labels", "render_series"]
 
@@ -38,18 +41,54 @@ def render_series(anatomy: Anatomy, plans: list[SeriesPlan]) -> Array:
         anatomy: Whose spine.
         plans: One plan a sequence; they differ in sequence and stored matrix only.
     """
-    plan = plans[0]
     table = relaxation(anatomy.subject.marrow_fat, anatomy.subject.jitter)
-    tissue = np.array([signals(table, p.sequence) for p in plans], dtype=np.float32)
-    images = np.zeros((len(plans), len(plan.centres_mm), *plan.acquired), dtype=np.float32)
+    return render_layers(anatomy, plans[0], np.array([signals(table, p.sequence) for p in plans]))
 
-    def canvas(values: NDArray[Any]) -> Canvas:
-        return SignalCanvas(values, tissue, plan.acquired_mm)
 
-    # Both outer sub-slices come first: their sum is the same, bit for bit, in a mirror.
-    steps = np.array([-1.0, 1.0, 0.0]) / 3 if plan.sub_slices == 3 else np.zeros(1)
-    _paint_slices(anatomy, plan, images, (canvas, steps * plan.thickness_mm))
+def render_layers(anatomy: Anatomy, plan: SeriesPlan, weights: FloatArray) -> Array:
+    """Render any value that each tissue has, such as a signal, shape (C, N, H, W).
+
+    Args:
+        anatomy: Whose spine.
+        plan: Slices and grid; its sequence does not matter.
+        weights: Value of each tissue in each layer, shape (C, tissues).
+    """
+    values = weights.astype(np.float32)
+    images = np.zeros((len(values), len(plan.centres_mm), *plan.acquired), dtype=np.float32)
+
+    def canvas(part: NDArray[Any]) -> Canvas:
+        return SignalCanvas(part, values, plan.acquired_mm)
+
+    _paint_slices(anatomy, plan, images, (canvas, slice_offsets(plan)))
     return images
+
+
+_ROLL_OFF = 0.35
+"""Share of a slice's thickness over which its profile falls."""
+
+
+def slice_profile(places: FloatArray) -> FloatArray:
+    """Return how strongly a slice of thickness 1 is excited at places from its middle.
+
+    Flat inside, half at +-0.5, with the edges of a cosine: what a windowed pulse excites.
+    """
+    falling = np.clip((np.abs(places) - 0.5) / _ROLL_OFF, -0.5, 0.5)
+    return np.asarray(0.5 - 0.5 * np.sin(np.pi * falling))
+
+
+def slice_offsets(plan: SeriesPlan) -> list[FloatArray]:
+    """Return where a slice's sub-slices lie, mm: symmetric pairs, and the middle if odd.
+
+    They halve equal shares of the profile, so all have the same weight. What both of a pair give is
+    added first, so that the sum is the same, bit for bit, in a mirror.
+    """
+    many = plan.sub_slices
+    places = np.linspace(0.0, 0.7, 1401)
+    reached = np.cumsum(slice_profile(places))
+    wanted = np.arange(many % 2 + 1, many, 2) / many
+    outwards = np.interp(wanted, reached / reached[-1], places) * plan.thickness_mm
+    pairs = [np.array([-place, place]) for place in outwards[::-1]]
+    return pairs + [np.zeros(1)] * (many % 2)
 
 
 def render_labels(anatomy: Anatomy, plan: SeriesPlan) -> NDArray[np.int16]:
@@ -59,7 +98,7 @@ def render_labels(anatomy: Anatomy, plan: SeriesPlan) -> NDArray[np.int16]:
     def canvas(values: NDArray[Any]) -> Canvas:
         return LabelCanvas(values[0])
 
-    _paint_slices(anatomy, plan, images, (canvas, np.zeros(1)))
+    _paint_slices(anatomy, plan, images, (canvas, [np.zeros(1)]))
     return np.asarray(images[0])
 
 
@@ -67,7 +106,7 @@ def _paint_slices(
     anatomy: Anatomy,
     plan: SeriesPlan,
     images: NDArray[Any],
-    how: tuple[MakeCanvas, NDArray[np.float64]],
+    how: tuple[MakeCanvas, list[FloatArray]],
 ) -> None:
     make, offsets = how
     if plan.is_sagittal:
@@ -102,24 +141,26 @@ class _SagittalPlane:
         spine = anatomy.frame.place(y[inside], z[inside])
         self.zones = _zones(build_section(anatomy, spine))
         self.around = Surroundings.at(
-            anatomy, np.zeros(1, np.float32), y.astype(np.float32), z.astype(np.float32)
+            anatomy, np.zeros((1, 1), np.float32), y.astype(np.float32), z.astype(np.float32)
         )
 
     def paint(
-        self, image: NDArray[Any], x: float, make: MakeCanvas, offsets: NDArray[np.float64]
+        self, image: NDArray[Any], x: float, make: MakeCanvas, offsets: list[FloatArray]
     ) -> None:
         """Paint one slice at `x`, shape (C, H, W), averaged over sub-slices."""
-        around = Surroundings(np.full(1, x, np.float32), self.around.back, self.around.z)
-        paint_torso(make(image), around, self.anatomy)
+        paint_torso(make(image), self.around.moved(x), self.anatomy)
         base = image[:, self.rows, self.columns]
-        total = np.zeros_like(base)
-        for offset in offsets:
-            layer = base.copy()
-            u = np.float32(x + offset) - self.zones[0][1].midline
-            paint_spine(layer, self.zones, u, (self.anatomy, make))
-            total += layer
-        image[:, self.rows, self.columns] = _finish(
-            total, self.zones[0][1], np.float32(x) - self.zones[0][1].midline, self.anatomy, offsets
+        midline = self.zones[0][1].midline
+
+        def layer(offset: float) -> NDArray[Any]:
+            values = base.copy()
+            u = np.float32(x + offset) - midline
+            paint_spine(values, self.zones, u, (self.anatomy, make))
+            return values
+
+        mean = _mean(layer, offsets)
+        image[:, self.rows, self.columns] = _grained(
+            mean, self.zones[0][1], np.float32(x) - midline, self.anatomy
         )
 
 
@@ -127,7 +168,7 @@ def _paint_axial(
     anatomy: Anatomy,
     which: tuple[SeriesPlan, int],
     image: NDArray[Any],
-    how: tuple[MakeCanvas, NDArray[np.float64]],
+    how: tuple[MakeCanvas, list[FloatArray]],
 ) -> None:
     """Paint one axial slice, shape (C, H, W); place along the spine depends on the row only."""
     plan, index = which
@@ -142,18 +183,37 @@ def _paint_axial(
     rows = _span((placed.depth > FRONT_MM) & (placed.depth < REAR_MM))
     columns = _span(np.abs(x[0]) < SIDE_MM + 12.0)
     base = image[:, rows, columns]
-    total = np.zeros(base.shape, dtype=base.dtype)
     normal = np.array([-down[2], down[1]])
-    for shift in offsets:
+
+    def zones_at(shift: float) -> list[Zone]:
         moved = anatomy.frame.place(
             (y[rows] + shift * normal[0])[:, None], (z[rows] + shift * normal[1])[:, None]
         )
-        layer = base.copy()
-        zones = _zones(build_section(anatomy, moved))
-        u = x[:, columns] - zones[0][1].midline
-        paint_spine(layer, zones, u, (anatomy, make))
-        total += layer
-    image[:, rows, columns] = _finish(total, zones[0][1], u, anatomy, offsets)
+        return _zones(build_section(anatomy, moved))
+
+    def layer(shift: float) -> NDArray[Any]:
+        values, zones = base.copy(), zones_at(shift) if shift else middle
+        paint_spine(values, zones, x[:, columns] - zones[0][1].midline, (anatomy, make))
+        return values
+
+    middle = zones_at(0.0)
+    mean, c = _mean(layer, offsets), middle[0][1]
+    image[:, rows, columns] = _grained(mean, c, x[:, columns] - c.midline, anatomy)
+
+
+def _mean(layer: Callable[[float], NDArray[Any]], offsets: list[FloatArray]) -> NDArray[Any]:
+    """Average layers; labels, of which there is one layer only, stay as they are."""
+    total: NDArray[Any] | None = None
+    for pair in offsets:
+        both = layer(float(pair[0]))
+        for offset in pair[1:]:
+            both += layer(float(offset))
+        total = both if total is None else total + both
+    count = sum(len(pair) for pair in offsets)
+    if total is None or count == 1:
+        return np.zeros(0) if total is None else total
+    total *= np.float32(1.0 / count)
+    return total
 
 
 def _span(wanted: NDArray[np.bool_]) -> slice:
@@ -220,13 +280,11 @@ def _on_zone(
         values[:, where] = part
 
 
-def _finish(
-    total: NDArray[Any], c: Section, u: Array, anatomy: Anatomy, offsets: NDArray[np.float64]
-) -> NDArray[Any]:
-    """Return the mean over sub-slices, with the grain of the marrow; labels have neither."""
-    if total.dtype.kind != "f":
-        return total
+def _grained(mean: NDArray[Any], c: Section, u: Array, anatomy: Anatomy) -> NDArray[Any]:
+    """Return an image with the grain of the marrow; labels have none."""
+    if mean.dtype.kind != "f":
+        return mean
     inside = 1.0 - (u / c.half_width) ** 2 - (c.v / c.half_depth) ** 2
     weight = np.clip(2.0 * inside, 0.0, 1.0) * np.float32(0.03)
     grain = 1.0 + weight * texture(anatomy.subject.waves, u, c.arc, c.v)
-    return np.asarray(total * (grain / np.float32(len(offsets))), dtype=np.float32)
+    return np.asarray(mean * grain, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The spine, painted: bodies and discs, posterior arch, canal and foramina.
+"""The spine, painted: bodies and discs, and the canal with what runs in it.
 
 Each function lays its structures on a canvas for points given by a section and a distance `u` left
 of the midline. Nothing here decides a grade; the shapes that do are in `canal` and `foramen`.
@@ -7,6 +7,7 @@ of the midline. Nothing here decides a grade; the shapes that do are in `canal` 
 import numpy as np
 from numpy.typing import NDArray
 
+from volspine.phantom.arch import ellipse
 from volspine.phantom.canal import (
     rear_profile,
     roof,
@@ -14,15 +15,14 @@ from volspine.phantom.canal import (
     sac_centre,
     sac_distance,
     smooth_max,
-    vault,
     wall,
 )
 from volspine.phantom.painting import Canvas
-from volspine.phantom.section import PEDICLE_BOTTOM_MM, Section
+from volspine.phantom.section import Section
 from volspine.phantom.subject import Subject
 from volspine.phantom.tissues import Tissue
 
-__all__ = ["paint_arch", "paint_canal", "paint_cauda", "paint_column", "paint_cord"]
+__all__ = ["paint_canal", "paint_cauda", "paint_column", "paint_cord"]
 
 Array = NDArray[np.floating]
 
@@ -74,81 +74,11 @@ def _outline(c: Section, u: Array) -> Array:
     return np.asarray(size * (1.0 - 1.0 / np.maximum(radius, 0.05)))
 
 
-def paint_arch(canvas: Canvas, c: Section, u: Array) -> None:
-    """Paint pedicles, laminae, articular and spinous processes, and the ligaments between."""
-    far = np.abs(u)
-    back = c.half_depth + c.canal_depth
-    between = np.maximum(far - 2.5, np.maximum(back + 1.5 - c.v, c.v - back - 0.8 * c.spinous))
-    canvas.paint(between, Tissue.LIGAMENT, 0.5)
-    for below in (c.below, -c.above):
-        _paint_vertebral_arch(canvas, c, u, below)
-    _paint_facets(canvas, c, u)
-
-
-def _bone(canvas: Canvas, distance: Array) -> None:
-    canvas.paint(distance, Tissue.CORTEX)
-    canvas.paint(distance + 0.8, Tissue.MARROW, 0.9)
-
-
-def _paint_vertebral_arch(canvas: Canvas, c: Section, u: Array, below: Array) -> None:
-    """Paint the arch of one vertebra; `below` is the distance under its middle, signed."""
-    far = np.abs(u)
-    half = 0.42 * c.height
-    top, bottom = -half, np.float32(PEDICLE_BOTTOM_MM)
-    centre = c.canal_half_width + 0.5 * c.pedicle
-    pedicle = _ellipse(far - centre, below - 0.5 * (top + bottom), 0.5 * c.pedicle,
-                       0.5 * (bottom - top))  # fmt: skip
-    length = np.maximum(c.half_depth * 0.55 - c.v, c.v - c.half_depth - 13.0)
-    _bone(canvas, smooth_max(pedicle, length, 2.0))
-    lamina_v = c.v - vault(c.canal(), u) - 0.22 * (below - 4.0)
-    plate = np.maximum(np.abs(lamina_v - 3.2) - 3.2, np.abs(below - 6.0) - 9.5)
-    _bone(canvas, smooth_max(plate, far - 15.0, 2.0))
-    pillar = np.maximum(np.abs(far - 16.0) - 4.5, np.abs(below - 0.5) - 9.0)
-    pillar = smooth_max(pillar, np.abs(c.v - c.half_depth - 13.5) - 4.0, 3.0)
-    _bone(canvas, pillar)
-    _bone(canvas, _spinous(c, far, below))
-
-
-def _spinous(c: Section, far: Array, below: Array) -> Array:
-    reach = c.v - c.half_depth - c.canal_depth - 3.0
-    centre = 8.0 + 0.18 * reach
-    tall = np.abs(below - centre) - (7.0 + 0.10 * reach)
-    long = np.maximum(1.0 - reach, reach - c.spinous)
-    return smooth_max(smooth_max(tall, long, 4.0), far - 2.6 - 0.05 * reach, 1.5)
-
-
-def _ellipse(x: Array, y: Array, a: Array, b: Array) -> Array:
-    radius = np.sqrt((x / a) ** 2 + (y / b) ** 2) + 1e-6
-    return (radius - 1.0) * np.minimum(a, b)
-
-
-def _paint_facets(canvas: Canvas, c: Section, u: Array) -> None:
-    """Paint the facet joint at the disc: superior process in front, inferior one behind."""
-    angle = np.where(u >= 0, c.facet_left, c.facet_right)
-    depth = np.where(u >= 0, c.recess_left, c.recess_right)
-    width = np.where(u >= 0, c.joint_left, c.joint_right)
-    push = np.where(u >= 0, c.push_left, c.push_right)
-    forward = np.clip(7.0 - depth, 0.0, 5.5) * 0.5 + 0.3 * push
-    place = c.canal_half_width + 3.0
-    x = np.abs(u) - place
-    y = c.v - c.half_depth - 13.0 + forward
-    along = x * np.sin(angle) + y * np.cos(angle)
-    across = x * np.cos(angle) - y * np.sin(angle)
-    tall = np.abs(c.w - 1.0) - 10.0 + 99.0 * (c.segment > 9)
-    superior = _ellipse(along - 0.5, across - 4.3, 8.0 + 0.3 * forward, 4.6 + 0.4 * forward)
-    inferior = _ellipse(along - 1.0, across + 4.6, 7.5 + 0.2 * forward, 4.6 + 0.2 * forward)
-    _bone(canvas, smooth_max(superior, tall, 4.0))
-    _bone(canvas, smooth_max(inferior, tall, 4.0))
-    gap = np.maximum(np.abs(across) - 0.6 - 0.5 * width, np.abs(along) - 6.5)
-    canvas.paint(np.maximum(gap, tall + 2.0), Tissue.CAPSULE)
-    canvas.paint(np.maximum(gap + 0.6, tall + 2.0), Tissue.JOINT, 0.7)
-
-
 def paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint ligamentum flavum, epidural fat, the dural sac and the roots that descend in it."""
     canal = c.canal()
     far, front, back = np.abs(u), wall(canal, u), roof(canal, u)
-    low = np.maximum(front - c.v, far - c.canal_half_width)
+    low = smooth_max(front - c.v, far - c.canal_half_width, 3.0)
     thick = 3.2 + 0.8 * c.flavum
     near = np.maximum(np.abs(c.w + 1.0) - 11.0, far - c.recess_place - 2.5)
     flavum = np.maximum(np.maximum(low, near), 0.5 * np.maximum(c.v - back - thick, back - c.v))
@@ -169,7 +99,7 @@ def _paint_traversing(canvas: Canvas, c: Section, u: Array, front: Array) -> Non
     tall = np.minimum(1.7, 0.42 * depth)
     drift = np.clip(c.w, -8.0, 12.0) * 0.12
     middle = np.minimum(0.5 * depth, tall + 0.7)
-    root = _ellipse(np.abs(u) - c.recess_place - drift, c.v - front - middle,
+    root = ellipse(np.abs(u) - c.recess_place - drift, c.v - front - middle,
                     2.9 - 0.5 * tall, tall)  # fmt: skip
     canvas.paint(np.maximum(root, np.abs(c.w - 3.0) - 9.0), Tissue.ROOT)
 

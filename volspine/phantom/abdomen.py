@@ -1,0 +1,108 @@
+"""Organs and vessels in front of the spine, painted: bowel, kidneys, liver, aorta and vena cava.
+
+Bowel fills a lattice of cells, bent by slow waves, one loop a cell: each has a wall and holds
+fluid, gas over fluid, or a mixture. Which one follows from the subject's random phases. Sides are
+told apart by `handed`, so that a mirrored person has the mirrored organs.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.phantom.anatomy import Anatomy
+from volspine.phantom.painting import Canvas
+from volspine.phantom.surroundings import Surroundings, oval
+from volspine.phantom.tissues import Tissue
+
+__all__ = ["paint_abdomen"]
+
+Array = NDArray[np.floating]
+
+_CELL_MM = (33.0, 27.0, 41.0)
+"""Size of a cell of bowel: sideways, front to back, along the body."""
+
+_LOOPS = 211
+"""Different loops."""
+
+
+def paint_abdomen(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
+    """Paint what lies in front of the spine."""
+    for painter, low, high, reach in (
+        (_paint_bowel, -141.0, -12.0, 150.0),
+        (_paint_solid, -120.0, 26.0, 175.0),
+        (_paint_vessels, -60.0, 0.0, 70.0),
+    ):
+        box = p.within(low, high, reach)
+        if box is not None:
+            painter(canvas.part(box), p.part(box), anatomy)
+
+
+def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
+    """Paint loops of bowel: wall, fluid, gas."""
+    phase = anatomy.subject.folds[:, 3].astype(np.float32)
+    own = p.x * np.float32(anatomy.handed) >= 0  # the aorta's side
+    ramp = np.minimum(p.far / 30.0, 1.0)
+    turn = phase[0] + 0.35 * (np.where(own, phase[1], phase[2]) - np.float32(np.pi)) * ramp
+    places = (
+        p.far + 16.5 + 7.0 * np.sin(0.055 * p.back + 0.05 * p.z + turn) * ramp,
+        p.back + 6.0 * np.sin(0.06 * p.far + 0.045 * p.z + 2.0 * turn),
+        p.z + 9.0 * np.sin(0.05 * p.far + 0.05 * p.back + 3.0 * turn),
+    )
+    scaled = [place / np.float32(size) for place, size in zip(places, _CELL_MM, strict=True)]
+    cells = [np.floor(s) for s in scaled]
+    number = (
+        cells[0] * 7.0
+        + cells[1] * 31.0
+        + cells[2] * 83.0
+        
+    number = number + np.where(own, 0.0, 120.0) * (cells[0] > 0)
+    )
+    loop = np.mod(number, _LOOPS).astype(np.intp)
+    tables = np.modf(np.outer(phase[:5] + 3.0, np.arange(1, _LOOPS + 1) ** 1.5))[0]
+    shift, round_, long, kind, level = (t.astype(np.float32)[loop] for t in tables)
+    x, y, z = (s - cell - 0.5 for s, cell in zip(scaled, cells, strict=True))
+    y = y + 0.16 * (shift - 0.5)
+    radius = np.sqrt((x / (0.42 + 0.3 * long)) ** 2 + (y / (0.36 + 0.16 * round_)) ** 2
+                     + (z / (0.74 - 0.3 * long)) ** 2)  # fmt: skip
+    reach = (cells[1] + 0.5) * _CELL_MM[1] + 56.0 - 16.0 * np.clip(cells[0] - 1.0, 0.0, 2.0)
+    wall = (radius - 1.0) * 12.0 + np.where(reach > 0.0, 99.0, 0.0).astype(np.float32)
+    canvas.paint(wall, Tissue.MUSCLE, 0.85)
+    lumen = wall + 1.6 + 2.5 * round_
+    canvas.paint(lumen, Tissue.BOWEL, np.clip(0.25 + 1.1 * kind, 0.0, 0.95))
+    gas = np.where(kind > 0.55, 30.0 * (y + 0.5 - 0.95 * level), 99.0)
+    canvas.paint(np.maximum(lumen + 0.5, gas), Tissue.AIR, 0.95)
+
+
+def _paint_solid(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
+    """Paint kidneys, the right one lower, with fat in their hilum, and the liver's lower end."""
+    other = p.x * np.float32(anatomy.handed) < 0  # the vena cava's side
+    middle = np.where(other, 56.0, 68.0).astype(np.float32)
+    tall = ((p.z - middle) / 54.0) ** 2
+    x, y = p.far - 64.0, p.back + 3.0
+    along, across = 0.8 * y + 0.6 * x, 0.8 * x - 0.6 * y
+    kidney = (np.sqrt((along / 27.0) ** 2 + (across / 21.0) ** 2 + tall) - 1.0) * 21.0
+    canvas.paint(kidney, Tissue.ORGAN)
+    canvas.paint(kidney + 8.0 + 2.0 * np.sin(0.45 * along) * np.sin(0.4 * p.z), Tissue.BOWEL, 0.3)
+    hilum = np.maximum(oval(x + 9.0, y + 6.0, 13.0, 7.0), 1.6 * (np.sqrt(tall) - 0.62) * 20.0)
+    canvas.paint(np.maximum(hilum, kidney - 2.0), Tissue.FAT, 0.9)
+    liver = (
+        ((p.far - 95.0) / 55.0) ** 2 + ((p.back + 60.0) / 62.0) ** 2 + ((p.z - 150.0) / 110) ** 2
+    )
+    liver = (np.sqrt(liver) - 1.0) * 50.0 + np.where(other, 0.0, 199.0)
+    canvas.paint(np.maximum(liver, -kidney - 3.0 + 6.0), Tissue.ORGAN, 0.8)
+
+
+def _paint_vessels(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
+    """Paint aorta (left) and vena cava (right), which divide in front of L4."""
+    subject, size = anatomy.subject, anatomy.subject.size
+    x = p.x * np.float32(anatomy.handed)
+    front = p.back + float(subject.depths[7]) / 2
+    split = np.clip((-p.z - 28.0) / 90.0, 0.0, 1.0)
+    narrow = 1.0 - 0.36 * np.minimum(split * 4.0, 1.0)
+    for place, radius, flat in ((8.0, 8.6, 1.0), (-16.0, 10.5, 0.68)):
+        wide = radius * size * narrow
+        for spread in (-26.0, 22.0):
+            centre = place * size + (spread + place * -0.2) * split
+            vessel = oval(x - centre, front + (9.5 + 1.5 * flat) * size - 8.0 * split,
+                          wide, flat * wide)  # fmt: skip
+            canvas.paint(vessel, Tissue.MUSCLE, 0.7)
+            canvas.paint(vessel + 1.1, Tissue.BLOOD)

@@ -1,0 +1,109 @@
+"""Surroundings: the points of a slice as the trunk around the spine sees them.
+
+Points are given by x (left), the distance `back` behind the spine's curve at the same height, and
+z. Everything here varies slowly along the body, so it is painted once a slice. Random fields are
+sums of plane waves split into a factor of x and a factor of the rest, of which a sagittal series
+needs the latter once.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.phantom.anatomy import Anatomy
+from volspine.phantom.painting import box_of
+
+__all__ = ["Surroundings", "oval", "texture"]
+
+Array = NDArray[np.floating]
+
+_GRAIN = 8
+"""Plane waves in the texture of muscle."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Points of a slice in the trunk; arrays that broadcast, millimetres, body frame.
+
+    Attributes:
+        x: Left of the body's middle.
+        back: Behind the spine's curve at the same height.
+        z: Height above the middle of L3.
+        waves: (waves, ...) cosine and sine of each wave's part along back and z.
+    """
+
+    x: Array
+    back: Array
+    z: Array
+    waves: tuple[Array, Array]
+
+    @classmethod
+    def at(cls, anatomy: Anatomy, x: Array, y: Array, z: Array) -> "Surroundings":
+        """Return the points seen from the spine's curve."""
+        centres = anatomy.frame.centres_mm[::-1]
+        # The back's surface follows the spine only in part: smooth the curve before use.
+        heights = np.linspace(-180.0, 260.0, 45)
+        curve = np.interp(heights, centres[:, 1], centres[:, 0])
+        kernel = np.hanning(9) / np.hanning(9).sum()
+        curve = np.convolve(np.pad(curve, 4, mode="edge"), kernel, mode="valid")
+        back = (y - np.interp(z, heights, curve)).astype(np.float32)
+        grain = anatomy.subject.waves[:_GRAIN].astype(np.float32)
+        phases = [0.15 * ks * z + 0.95 * kv * back + phase for _, ks, kv, phase in grain]
+        phase = np.stack(phases).astype(np.float32)
+        return cls(x, back, z, (np.cos(phase), np.sin(phase)))
+
+    def moved(self, x: float) -> "Surroundings":
+        """Return the points of the parallel sagittal slice at `x`."""
+        return replace(self, x=np.full((1, 1), x, np.float32))
+
+    @cached_property
+    def far(self) -> Array:
+        """Distance from the body's middle."""
+        return np.abs(self.x)
+
+    def within(self, low: float, high: float, reach: float) -> tuple[slice, ...] | None:
+        """Return the box of the points between two depths and less than `reach` to the side."""
+        if float(self.far.min()) > reach:
+            return None
+        box = box_of((self.back > low) & (self.back < high))
+        if box is None or self.x.shape[-1] == 1:
+            return box
+        across = box_of(self.far < reach)
+        return None if across is None else (box[0], across[1])
+
+    def part(self, box: tuple[slice, ...]) -> "Surroundings":
+        """Return the points of a box."""
+
+        def cut(values: Array) -> Array:
+            rows, columns = box
+            whole = slice(None)
+            return values[..., rows if values.shape[-2] > 1 else whole,
+                          columns if values.shape[-1] > 1 else whole]  # fmt: skip
+
+        waves = (cut(self.waves[0]), cut(self.waves[1]))
+        return Surroundings(cut(self.x), cut(self.back), cut(self.z), waves)
+
+    def grain(self, anatomy: Anatomy) -> Array:
+        """Return a random field of mean 0 and variance 1, long along the body."""
+        total = np.zeros(np.broadcast_shapes(self.x.shape, self.back.shape), dtype=np.float32)
+        for n, ku in enumerate(anatomy.subject.waves[:_GRAIN, 0].astype(np.float32)):
+            across = np.float32(0.95) * ku * self.x
+            total += np.cos(across) * self.waves[0][n]
+            total -= np.sin(across) * self.waves[1][n]
+        return total * np.float32(np.sqrt(2.0 / _GRAIN))
+
+
+def texture(waves: NDArray[np.float64], u: Array, s: Array, v: Array) -> Array:
+    """Return a smooth random field of mean 0 and variance 1/2 a wave: a sum of plane waves."""
+    total = np.zeros(np.broadcast_shapes(u.shape, s.shape), dtype=np.float32)
+    for ku, ks, kv, phase in waves.astype(np.float32):
+        total += np.cos(ku * u + (ks * s + kv * v + phase))
+    return total
+
+
+def oval(x: Array, y: Array, a: Array | float, b: Array | float) -> Array:
+    """Return the distance to an ellipse, exact on its axes, negative inside."""
+    radius = np.sqrt((x / a) ** 2 + (y / b) ** 2)
+    return np.asarray((radius - 1.0) * np.minimum(a, b))

@@ -49,13 +49,8 @@ def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     )
     scaled = [place / np.float32(size) for place, size in zip(places, _CELL_MM, strict=True)]
     cells = [np.floor(s) for s in scaled]
-    number = (
-        cells[0] * 7.0
-        + cells[1] * 31.0
-        + cells[2] * 83.0
-        
+    number = cells[0] * 7.0 + cells[1] * 31.0 + cells[2] * 83.0
     number = number + np.where(own, 0.0, 120.0) * (cells[0] > 0)
-    )
     loop = np.mod(number, _LOOPS).astype(np.intp)
     tables = np.modf(np.outer(phase[:5] + 3.0, np.arange(1, _LOOPS + 1) ** 1.5))[0]
     shift, round_, long, kind, level = (t.astype(np.float32)[loop] for t in tables)

@@ -94,7 +94,7 @@ def recess_depth(anatomy, point, level, pixel_mm=0.02):
     return (front + back - 1) * pixel_mm
 
 
-def foramen_map(anatomy, point, pixel_mm=0.1, pixels=245):
+def foramen_map(anatomy, point, pixel_mm=0.08, pixels=305):
     """Return a sagittal label map around a point."""
     plan = single_slice(Protocol.SAGITTAL_T1, point, 0.0, pixel_mm, pixels)
     return render_labels(anatomy, plan)[0]

@@ -61,7 +61,7 @@ def test_the_foramen_keeps_the_counted_rays_of_fat_but_for_one(truths):
             point = truth.landmarks_mm[target.index]
             labels = proofs.foramen_map(truth.anatomy, point)
             tilt = proofs.root_tilt(truth.anatomy, point, target.index % 5)
-            counted = proofs.fat_rays(labels, 0.1, tilt)
+            counted = proofs.fat_rays(labels, 0.08, tilt)
             errors.append(counted - round(truth.measures[target.index] * 32))
     assert np.abs(errors).max() <= 1
     assert np.abs(errors).mean() < 0.3

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from volspine.anatomy import Protocol
 from volspine.dicom.study import Series, Study
 from volspine.geometry.stack import Stack
+from volspine.volume.frames import chosen_frame, in_one_frame, series_apart
 from volspine.volume.grid import Grid
 from volspine.volume.image import scalar_image
 from volspine.volume.sample import sample_series, sample_stack, sample_study
@@ -294,6 +295,95 @@ def test_of_two_equal_series_the_finer_one_is_taken():
     coarse = series_of(sagittal(shape=(30, 30, 9), spacing=(2, 2, 4)), name="coarse")
     fine = series_of(sagittal(), name="fine")
     assert sample_study(study_of(coarse, fine), SMALL).choices[1].used == ("fine",)
+
+
+def chosen(*series):
+    choice = sample_study(study_of(*series), SMALL).choices[1]
+    return choice.used, choice.reason
+
+
+def unlike(name, *, spacing=(1.0, 1.0, 4.0), drawbacks=(), number=0):
+    size = round(60 / spacing[0])
+    series = series_of(sagittal((size, size, 9), spacing), name=name)
+    series.drawbacks, series.number = drawbacks, number
+    return series
+
+
+@pytest.mark.parametrize(
+    ("worse", "better", "why"),
+    [
+        (
+            {"drawbacks": ("after a contrast agent",)},
+            {"spacing": (2, 2, 4)},
+            "not after a contrast",
+        ),
+        ({"drawbacks": ("fat suppressed",)}, {}, "not fat suppressed"),
+        (
+            {"drawbacks": ("after a contrast agent", "fat suppressed")},
+            {"drawbacks": ("fat suppressed",)},
+            "not after a contrast",
+        ),
+        ({"spacing": (2, 2, 4)}, {}, "finest resolution"),
+        ({"number": 3}, {"number": 7}, "the last one acquired"),
+    ],
+)
+def test_of_series_that_cover_alike_the_better_one_is_used_whatever_their_order(worse, better, why):
+    for names in (("worse", "better"), ("better", "worse")):
+        made = {"worse": unlike("worse", **worse), "better": unlike("better", **better)}
+        used, reason = chosen(*(made[name] for name in names))
+        assert used == ("better",)
+        assert why in reason
+
+
+def test_a_drawback_is_accepted_where_the_other_series_covers_much_less():
+    plain = series_of(sagittal(shape=(40, 40, 9)), name="plain")
+    assert chosen(plain, unlike("agent", drawbacks=("after a contrast agent",)))[0] == ("agent",)
+
+
+def test_of_series_that_nothing_tells_apart_the_first_is_used():
+    used, reason = chosen(unlike("one"), unlike("two"))
+    assert used == ("one",)
+    assert "first in the study" in reason
+
+
+def in_frame(frame, protocol, *, x=0.0, slices=9):
+    stack = sagittal(shape=(60, 60, slices), center=(x, 0, 0))
+    series = series_of(stack, protocol=protocol, name=f"{protocol.value} {frame}")
+    series.frame_of_reference = frame
+    return series
+
+
+def test_series_in_different_frames_of_reference_are_never_fused():
+    """The T1 lies 300 mm away, in another frame: it must not even move the grid."""
+    t2, t1 = (
+        in_frame("A", Protocol.SAGITTAL_T2),
+        in_frame("B", Protocol.SAGITTAL_T1, x=300, slices=5),
+    )
+    sampled = sample_study(study_of(t1, t2), SMALL)
+    assert sampled.present == (False, True, False)
+    assert sampled.grid.center_mm == pytest.approx((0, 0, 0))
+    assert "another frame of reference" in sampled.choices[0].reason
+    assert [series.name for series in series_apart(study_of(t1, t2))] == [t1.name]
+
+
+def test_the_frame_with_most_protocols_is_used_and_of_equals_the_one_with_most_slices():
+    a1, a2 = in_frame("A", Protocol.SAGITTAL_T1), in_frame("A", Protocol.SAGITTAL_T2)
+    b2 = in_frame("B", Protocol.SAGITTAL_T2, slices=30)
+    assert chosen_frame(study_of(b2, a1, a2)) == "A"
+    assert chosen_frame(study_of(a1, b2)) == "B"
+    assert chosen_frame(study_of(a1, in_frame("B", Protocol.SAGITTAL_T2))) == "A"
+
+
+def test_series_without_a_frame_of_reference_are_fused_with_the_chosen_one():
+    unnamed, named = in_frame("", Protocol.SAGITTAL_T1), in_frame("A", Protocol.SAGITTAL_T2)
+    assert sample_study(study_of(unnamed, named), SMALL).present == (True, True, False)
+    assert series_apart(study_of(unnamed, in_frame("", Protocol.SAGITTAL_T2))) == []
+
+
+def test_the_frame_of_an_ungraded_series_does_not_matter():
+    localizer, t2 = in_frame("L", Protocol.OTHER), in_frame("A", Protocol.SAGITTAL_T2)
+    assert chosen_frame(study_of(localizer, t2)) == "A"
+    assert in_one_frame(study_of(localizer, t2)).series == [localizer, t2]
 
 
 def test_two_series_of_one_protocol_that_cover_different_parts_are_merged():

@@ -28,6 +28,9 @@ class Series:
         name: Folder name or short label; safe to print.
         protocol: Plane and weighting.
         reason: Why that protocol.
+        confidence: How sure that is, 0 to 1; 1 where somebody said so.
+        drawbacks: What makes another series of the protocol the better choice, the worst first.
+        number: SeriesNumber, which grows with the time of acquisition; 0 where absent.
         stacks: Regular stacks of parallel slices.
         repairs: What was mended to make the series readable.
         instances: For each stack, for each of its slices, the source file and instance number.
@@ -42,6 +45,9 @@ class Series:
     repairs: list[str] = field(default_factory=list)
     instances: list[list["Source"]] = field(default_factory=list)
     frame_of_reference: str = ""
+    confidence: float = 1.0
+    drawbacks: tuple[str, ...] = ()
+    number: int = 0
 
     @property
     def plane(self) -> Plane:

@@ -3,8 +3,8 @@
 Every stack is interpolated linearly at the true place of its slices. Within a series, stacks that
 overlap (tilted axial blocks) are averaged, each weighted by how many slices deep inside it a point
 lies, so that no seam shows; nothing is interpolated between stacks. Of several series of a protocol
-the one that fills most of the grid is taken; another one fills in only where it adds a good part.
-What was taken, and why, is recorded.
+one is taken (`choose`); another one fills in only where it adds a good part. Series that lie in
+different frames of reference are never fused (`frames`). What was taken, and why, is recorded.
 
 Shapes:
     X, Y, Z  voxels of the grid, RAS order      3  protocols, in the order of `PROTOCOLS`
@@ -19,6 +19,8 @@ from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.geometry.stack import Stack
 from volspine.types import BoolArray, FloatArray, VoxelArray
+from volspine.volume.choose import Candidate, ranked, why_first
+from volspine.volume.frames import in_one_frame, series_apart
 from volspine.volume.grid import Grid, coverage_mm, graded_stacks
 from volspine.volume.image import resample
 from volspine.volume.normalize import normalize as normalized
@@ -28,6 +30,8 @@ __all__ = ["Choice", "SampledStudy", "sample_series", "sample_stack", "sample_st
 
 MIN_GAIN = 0.2
 """A further series is merged if it adds at least this part of what the first one measured."""
+
+APART = "; others lie in another frame of reference and are not fused with it"
 
 _MIN_WEIGHT = 1e-4
 """Beyond a stack's outermost slice centres, where its values are only repeated: any other stack
@@ -84,10 +88,15 @@ def sample_study(
         GeometryError: If the grid has no centre and the study no stack.
         PixelError: If a series cannot be decoded.
     """
-    for stack in graded_stacks(study):
+    apart = {series.protocol for series in series_apart(study)}
+    together = in_one_frame(study)
+    for stack in graded_stacks(together):
         _ = stack.voxels  # Decoding may drop slices, and with them coverage.
-    placed = (grid or Grid()).centered_on(study)
-    layers = [_layer(study, protocol, placed, normalize=normalize) for protocol in PROTOCOLS]
+    placed = (grid or Grid()).centered_on(together)
+    layers = [
+        _layer(together, protocol, placed, normalize=normalize, has_more=protocol in apart)
+        for protocol in PROTOCOLS
+    ]
     return SampledStudy(
         images=np.stack([image for image, _, _ in layers]),
         masks=np.stack([mask for _, mask, _ in layers]),
@@ -97,41 +106,38 @@ def sample_study(
 
 
 def _layer(
-    study: Study, protocol: Protocol, grid: Grid, *, normalize: bool
+    study: Study, protocol: Protocol, grid: Grid, *, normalize: bool, has_more: bool
 ) -> tuple[VoxelArray, BoolArray, Choice]:
     """Return the image, the mask and the choice of one protocol."""
-    sampled = [(series, *sample_series(series, grid)) for series in study.by_protocol(protocol)]
-    # Most of the grid first, then the finest voxels, then the study's order.
-    sampled.sort(key=lambda item: (-int(item[2].sum()), _voxel_mm3(item[0])))
+    order = ranked(
+        [Candidate(series, *sample_series(series, grid)) for series in study.by_protocol(protocol)]
+    )
     image, mask = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
     used: list[str] = []
     first_size = 0
-    for series, values, inside in sampled:
-        new = inside & ~mask
+    for candidate in order:
+        new = candidate.inside & ~mask
         gain = int(new.sum())
         if gain == 0 or (used and gain < MIN_GAIN * first_size):
             continue
-        image[new] = (normalized(values, inside) if normalize else values)[new]
+        values = candidate.values
+        image[new] = (normalized(values, candidate.inside) if normalize else values)[new]
         mask |= new
-        used.append(series.name)
+        used.append(candidate.series.name)
         first_size = first_size or gain
-    return image, mask, Choice(protocol, tuple(used), _reason(used, len(sampled)))
+    return image, mask, Choice(protocol, tuple(used), _reason(used, order) + has_more * APART)
 
 
-def _reason(used: list[str], num_series: int) -> str:
-    if num_series == 0:
+def _reason(used: list[str], order: list[Candidate]) -> str:
+    if not order:
         return "the study has no such series"
     if not used:
         return "no such series reaches into the grid"
-    if num_series == 1:
+    if len(order) == 1:
         return "the only one"
     if len(used) == 1:
-        return f"covers most of the grid of {num_series} series, at the finest resolution"
-    return f"{len(used)} of {num_series} series, the one that covers most first, fill the grid"
-
-
-def _voxel_mm3(series: Series) -> float:
-    return min(abs(float(np.linalg.det(s.affine_lps[:3, :3]))) for s in series.stacks)
+        return why_first(order)
+    return f"{len(used)} of {len(order)} series fill the grid; the first {why_first(order)}"
 
 
 def sample_series(series: Series, grid: Grid) -> tuple[VoxelArray, BoolArray]:

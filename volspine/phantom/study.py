@@ -28,6 +28,7 @@ __all__ = [
     "shared_slices",
     "stack_geometry",
     "stack_members",
+    "study_of",
 ]
 
 
@@ -99,11 +100,14 @@ def read_grades(spec: Spec, truth: Truth, plan: Plan) -> IntArray:
 
 def render_study(spec: Spec) -> Study:
     """Return a synthetic study in memory, as `read_study` would return its DICOM files."""
-    made = acquire_study(spec)
+    return study_of(acquire_study(spec))
+
+
+def study_of(made: Acquired) -> Study:
+    """Return what was acquired as `read_study` would return its DICOM files."""
     series = [_series(made, number) for number in range(len(made.pixels))]
-    return Study(
-        spec.study_id, sorted(series, key=lambda s: (list(Protocol).index(s.protocol), s.uid))
-    )
+    name = made.truth.spec.study_id
+    return Study(name, sorted(series, key=lambda s: (list(Protocol).index(s.protocol), s.uid)))
 
 
 def _series(made: Acquired, number: int) -> Series:

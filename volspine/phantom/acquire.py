@@ -1,16 +1,17 @@
 """Acquire: from a noise-free image to what a scanner stores.
 
-Coil sensitivity, complex noise, zero filling of k-space to the stored matrix, magnitude, 12 bits:
+Coil sensitivity, complex noise, k-space cut to the measured lines and zero-filled to the stored
+matrix, magnitude, 12 bits:
 
-    M = |F^-1 pad F (B S + n1 + i n2)|,   n ~ N(0, sigma),   sigma = S_95 / SNR
+    M = |F^-1 pad cut F (B S + n1 + i n2)|,   n ~ N(0, sigma),   sigma = S_95 / SNR
 
 Noise is added before zero filling, so it is correlated between stored pixels as in real images, and
-its magnitude is Rician. Zero filling leaves the centre of the first pixel where it is.
+its magnitude is Rician. Zero filling leaves the centre of the first pixel where it is. Fewer lines
+along the phase axis blur it and make edges ring.
 """
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from volspine.phantom.plan import SeriesPlan
 
@@ -27,22 +28,29 @@ def acquire(
 
     Args:
         images: Noise-free slices, shape (N, H, W) as acquired.
-        plan: Matrix, signal-to-noise ratio, plane.
+        plan: Matrix, measured lines, signal-to-noise ratio, plane.
         rng: Stream of the noise.
     """
+    noisy = plan.snr > 0
+    weight = shading(plan, rng) if noisy else np.ones((1, 1), dtype=np.float32)
+    sigma = np.float32(_top(images) / plan.snr if noisy else 0.0)
+    stored = np.empty((len(images), *plan.matrix), dtype=np.float32)
+    for index, image in enumerate(images):
+        signal = (image * weight).astype(np.complex64)
+        if noisy:
+            noise = rng.standard_normal((*image.shape, 2), dtype=np.float32)
+            noise *= sigma
+            signal += noise.view(np.complex64)[..., 0]
+        np.abs(_zero_fill(signal, plan), out=stored[index])
+    stored *= np.float32(FULL_SCALE / max(float(np.percentile(stored[:, ::3, ::3], 99)), 1e-6))
+    np.rint(stored, out=stored)
+    return np.minimum(stored, 4095.0, out=stored).astype(np.uint16)
+
+
+def _top(images: NDArray[np.float32]) -> float:
+    """Return the 95th percentile of the signal of tissue."""
     sample = images[:, ::3, ::3]
-    top = float(np.percentile(sample[sample > 0.02 * sample.max()], 95))
-    signal = images
-    if plan.snr > 0:
-        profile = shading(plan, rng)
-        signal = (images * profile).astype(np.complex64)
-        noise = rng.standard_normal((2, *images.shape), dtype=np.float32)
-        sigma = np.float32(top / plan.snr)
-        signal.real += noise[0] * sigma
-        signal.imag += noise[1] * sigma
-    stored = _zero_fill(signal, plan.matrix)
-    scale = FULL_SCALE / max(float(np.percentile(stored[:, ::3, ::3], 99)), 1e-6)
-    return np.asarray(np.clip(np.rint(stored * scale), 0, 4095), dtype=np.uint16)
+    return float(np.percentile(sample[sample > 0.02 * sample.max()], 95))
 
 
 def shading(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -51,14 +59,18 @@ def shading(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _sensitivity(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Surface coil behind the back, mostly corrected by the scanner; shape (H, W)."""
+    """Surface coil behind the back, mostly corrected by the scanner; shape (H, W).
+
+    From front to back it grows 1.5 to 4 times where uncorrected, 0.9 to 1.2 times in the 70 % that
+    are corrected.
+    """
     corrected = rng.random() < 0.7
-    fall = rng.uniform(-0.1, 0.15) if corrected else rng.uniform(0.4, 1.2)
-    bend = rng.normal(0, 0.15, 2)
+    fall = rng.uniform(-0.05, 0.09) if corrected else rng.uniform(0.2, 0.7)
+    bend = rng.normal(0, 0.12, 2)
     down, across = (np.linspace(-1.0, 1.0, side) for side in plan.acquired)
     back = across[None, :] if plan.is_sagittal else down[:, None]
     along = down[:, None] if plan.is_sagittal else across[None, :]
-    exponent = fall * back + bend[0] * along**2 + bend[1] * back * along
+    exponent = plan.bias * fall * back + bend[0] * along**2 + bend[1] * back * along
     return np.asarray(np.exp(exponent), dtype=np.float32)
 
 
@@ -71,23 +83,21 @@ def _saturation(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float3
     return (1.0 - depth / (1.0 + np.exp((y - edge) / 5.0))).astype(np.float32)
 
 
-def _zero_fill(images: NDArray[np.generic], matrix: tuple[int, int]) -> NDArray[np.float32]:
-    """Pad or crop k-space to the stored matrix and return the magnitude, slice by slice."""
-    rows, columns = images.shape[1:]
-    if (rows, columns) == matrix:
-        return np.asarray(np.abs(images), dtype=np.float32)
-    result = np.empty((len(images), *matrix), dtype=np.float32)
-    for index, image in enumerate(images.astype(np.complex64, copy=False)):
-        lines = fft.ifft(_resize(fft.fft(image, axis=0), matrix[0]), axis=0)
-        turned = fft.ifft(_resize(fft.fft(lines, axis=1).T, matrix[1]), axis=0)
-        np.abs(turned.T, out=result[index])
-    return result * np.float32(matrix[0] * matrix[1] / (rows * columns))
+def _zero_fill(image: NDArray[np.complex64], plan: SeriesPlan) -> NDArray[np.complex64]:
+    """Keep the measured lines of k-space and fill the rest of the stored matrix with zeros."""
+    wide = _refit(image, plan.lines[1], plan.matrix[1])
+    return _refit(np.ascontiguousarray(wide.T), plan.lines[0], plan.matrix[0]).T
 
 
-def _resize(spectrum: NDArray[np.complex64], length: int) -> NDArray[np.complex64]:
-    """Keep the lowest frequencies of either sign along the first axis, zeros elsewhere."""
-    half = min(len(spectrum), length) // 2
-    result = np.zeros((length, spectrum.shape[1]), dtype=np.complex64)
-    result[:half] = spectrum[:half]
-    result[-half:] = spectrum[-half:]
-    return result
+def _refit(image: NDArray[np.complex64], lines: int, length: int) -> NDArray[np.complex64]:
+    """Resample the last axis to a length from its lowest frequencies of either sign."""
+    side = image.shape[-1]
+    if side == length == lines:
+        return image
+    spectrum = np.fft.fft(image)
+    filled = np.zeros((len(image), length), dtype=np.complex64)
+    kept = min(lines, length)
+    filled[:, : (kept + 1) // 2] = spectrum[:, : (kept + 1) // 2]
+    filled[:, length - kept // 2 :] = spectrum[:, side - kept // 2 :]
+    filled *= np.float32(length / side)
+    return np.fft.ifft(filled)

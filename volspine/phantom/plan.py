@@ -75,6 +75,7 @@ class SeriesPlan:
             1, which is quick.
         phase_axis: Axis of phase encoding: 0 along a column, 1 along a row.
         phase_share: Share of the phase-encoding lines that are measured; the rest is zero.
+        bias: Factor of how far the coil's sensitivity spreads.
     """
 
     series_id: str
@@ -92,6 +93,7 @@ class SeriesPlan:
     sub_slices: int = 3
     phase_axis: int = 0
     phase_share: float = 1.0
+    bias: float = 1.0
 
     @property
     def is_sagittal(self) -> bool:
@@ -107,6 +109,15 @@ class SeriesPlan:
     def field_mm(self) -> tuple[float, float]:
         """Height and width of the field of view."""
         return self.acquired[0] * self.acquired_mm, self.acquired[1] * self.acquired_mm
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """Frequencies measured down a column and along a row, half of them of either sign."""
+        rows, columns = self.acquired
+        if self.phase_share >= 1:
+            return rows, columns
+        fewer = 2 * round(self.acquired[self.phase_axis] * self.phase_share / 2)
+        return (fewer, columns) if self.phase_axis == 0 else (rows, fewer)
 
     def axes(self, index: int) -> tuple[FloatArray, FloatArray]:
         """Return a slice's image axes x and y (along a row, down a column), body frame."""
@@ -253,7 +264,9 @@ class _Drawer:
         raster: Raster,
     ) -> SeriesPlan:
         centres, tilts, stacks = slices
-        many = 5 if protocol is Protocol.AXIAL_T2 else 3
+        # Against 21 sub-slices, 3 err by 0.6 to 0.9 % of the tissues' signal and 5 by 0.3 to 0.4 %;
+        # the best series has noise of 1.6 %.
+        many = 5 if self.spec.is_clean else 3
         return SeriesPlan(
             series_id="",
             protocol=protocol,
@@ -270,6 +283,7 @@ class _Drawer:
             sub_slices=1 if self.spec.size is Size.SMALL else many,
             phase_axis=raster.phase_axis,
             phase_share=raster.phase_share,
+            bias=2.0 if self.spec.cohort is Cohort.SHIFT else 1.0,
         )
 
 

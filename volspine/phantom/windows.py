@@ -5,7 +5,7 @@ of the whole rendering. Reception follows `acquire`: coil and saturation band of
 complex noise, zero filling to the stored matrix, magnitude, scale. Zero filling a window is a
 product with the rows of the interpolation kernel that it needs,
 
-    S = |A X B'|,   A[m, n] = sin(pi L d) / (N tan(pi d)),   d = m / M - n / N,   L = min(M, N)
+    S = |A X B'|,   A[m, n] = sin(pi L d) / (N tan(pi d)),   d = m / M - n / N,   L = min(M, lines)
 
 which is exact where the window spans the field; elsewhere the kernel is cut off smoothly
 `MARGIN` pixels out and its rows sum to 1. What a scanner reads off the whole series, the signal
@@ -186,8 +186,10 @@ def _receive(
     plan, window, rows, columns = where
     tall = _stored(window.rows, plan.acquired[0], plan.matrix[0])
     wide = _stored(window.columns, plan.acquired[1], plan.matrix[1])
-    down = interpolation(tall, plan.matrix[0], rows, plan.acquired[0])
-    across = interpolation(wide, plan.matrix[1], columns, plan.acquired[1]).T.contiguous()
+    lines = plan.lines
+    down = interpolation(tall, plan.matrix[0], rows, plan.acquired[0], lines=lines[0])
+    across = interpolation(wide, plan.matrix[1], columns, plan.acquired[1], lines=lines[1])
+    across = across.T.contiguous()
     if receiver.sigma > 0:
         noise = rng.standard_normal((2, *signal.shape), dtype=np.float32)
         noise *= np.float32(receiver.sigma)
@@ -206,7 +208,9 @@ def _stored(needed: tuple[float, float], acquired: int, matrix: int) -> range:
     return range(low, min(max(high, low), matrix - 1) + 1)
 
 
-def interpolation(stored: range, matrix: int, span: range, acquired: int) -> torch.Tensor:
+def interpolation(
+    stored: range, matrix: int, span: range, acquired: int, *, lines: int | None = None
+) -> torch.Tensor:
     """Return the weights of acquired pixels in stored ones, shape (stored, span).
 
     Args:
@@ -214,10 +218,12 @@ def interpolation(stored: range, matrix: int, span: range, acquired: int) -> tor
         matrix: Number of stored pixels of the whole field.
         span: Acquired pixels at hand.
         acquired: Number of acquired pixels of the whole field.
+        lines: Frequencies measured along it; all of them by default.
     """
     place = np.arange(stored.start, stored.stop, dtype=np.float64) * (acquired / matrix)
     away = place[:, None] - np.arange(span.start, span.stop)
-    weights = _dirichlet(away / acquired, min(acquired, matrix)) / acquired
+    measured = acquired if lines is None else lines
+    weights = _dirichlet(away / acquired, min(measured, matrix)) / acquired
     if len(span) < acquired:
         # Flat to half the margin, then down to zero as a cosine.
         reach = np.clip((np.abs(away) / MARGIN - 0.5) / 0.5, 0.0, 1.0)

@@ -95,7 +95,7 @@ def check_refused(folder, expected):
 def check_on_a_grid(study):
     """Between the slices that were measured, the voxels of a grid are on the ramp as well."""
     try:
-        subject = voxelize(study, Grid(spacing_mm=(4.1, 4.3, 3.7), shape=(20, 20, 40)))
+        subject = voxelize(study, Grid(spacing_mm=(4.1, 4.3, 3.7), shape=(21, 21, 41)))
     except NoUsableSeriesError:
         assert all(series.protocol.value == "other" for series in study.series)
         return
@@ -139,6 +139,6 @@ def _where(points, stack):
     near, far = np.ones(len(points), bool), np.ones(len(points), bool)
     for axis, size in zip(along, stack.shape[:2], strict=True):
         index = (points - start) @ axis / (axis @ axis)
-        near &= (index >= 0) & (index <= size - 1)
+        near &= (index > -1e-6) & (index < size - 1 + 1e-6)
         far &= (index > -1) & (index < size)
     return between, near, far

@@ -159,7 +159,12 @@ def _rle(ds):
     copy.update(ds)
     frames = int(ds.get("NumberOfFrames", 1))
     size = len(ds.PixelData) // frames
-    options = {"rows": ds.Rows, "columns": ds.Columns, "samples_per_pixel": 1, "bits_allocated": 16}
+    options = {
+        "rows": ds.Rows,
+        "columns": ds.Columns,
+        "samples_per_pixel": 1,
+        "bits_allocated": ds.BitsAllocated,
+    }
     parts = [
         encode_pixel_data(ds.PixelData[k * size : (k + 1) * size], byteorder="<", **options)
         for k in range(frames)

@@ -408,7 +408,7 @@ def overlay_in_the_high_bits(folder):
     save_all(slices, folder)
 
 
-@case(41, Right())
+@case(41, Right((15,), "upper bits"))
 def value_in_the_high_bits(folder):
     slices = _every(series(), BitsStored=12, HighBit=15)
     for ds in slices:

@@ -267,7 +267,7 @@ def test_free_text_that_tells_slices_apart_is_not_repeated(tmp_path):
         set_pixels(ds, np.full((ds.Rows, ds.Columns), 7, "<u2"))
     study = read_study(save_all([*first, *second], tmp_path))
     repairs = " ".join(study.series[0].repairs)
-    assert "differ in ImageType: one value is used, 4 slices" in repairs
+    assert "differ in ImageType: M is used, 4 slices" in repairs
     assert "CANARY" not in repairs
 
 

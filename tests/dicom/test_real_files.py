@@ -5,11 +5,12 @@ import pytest
 from pydicom import dcmread
 
 from volspine.dicom.files import DiskFile
+from volspine.dicom.frames import read_frames
 from volspine.dicom.instance import Acquisition, Instance
 from volspine.dicom.layout import read_layout
 from volspine.dicom.limits import DEFAULT_LIMITS
 from volspine.dicom.parse import read_header
-from volspine.dicom.pixels import read_frames, stored_values
+from volspine.dicom.pixels import stored_values
 from volspine.dicom.reading import read_study
 
 

@@ -58,7 +58,7 @@ def test_slightly_skewed_directions_become_orthonormal_and_hardly_move(turn, til
         ([0, 0, 0, 0, 0, 0], "lengths 0 and 0"),
         ([0, 1, 0, 0, 0.01, -1], "cosine between rows and columns is 0.01"),
         ([0, 2, 0, 0, 0, -1], "lengths 2 and 1"),
-        ([0, 1, 0, 0, np.nan, -1], "lengths 1 and nan"),
+        ([0, 1, 0, 0, np.nan, -1], "not finite"),
     ],
 )
 def test_directions_that_cannot_be_trusted_are_refused(cosines, finding):

@@ -13,7 +13,7 @@ from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import Limits
 from volspine.dicom.overlap import drop_duplicates, separate
 from volspine.dicom.pixels import StackDecoder
-from volspine.errors import GeometryError
+from volspine.errors import GeometryError, PixelError
 from volspine.geometry.affine import orthonormalize, stack_affine
 from volspine.geometry.axes import positive_normal
 from volspine.geometry.piles import Pile, lines, measure, runs
@@ -40,6 +40,7 @@ class StackAssembler:
 
     def __init__(self, ledger: Ledger, limits: Limits, repairs: list[str]) -> None:
         self._ledger, self._limits, self._repairs = ledger, limits, repairs
+        self._apart: list[list[Instance]] = []
 
     def assemble(self, slices: Sequence[Instance]) -> list[tuple[Stack, StackDecoder]]:
         """Return the stacks that parallel slices of one size form, each with its decoder.
@@ -71,19 +72,42 @@ class StackAssembler:
         for run in runs(_depth(line, directions)):
             members = [line[i] for i in run]
             if len(members) < MIN_SLICES:
-                self._leave_out(members)
+                self._apart.append(members)
             else:
-                found.append(self._stack(members, directions))
+                found.append(self._stack(self._scaled(members), directions))
         return found
 
-    def _leave_out(self, members: list[Instance]) -> None:
-        error = GeometryError(
-            f"{len(members)} of the slices lie apart from any stack and are set aside",
-            remedy="give the whole series",
-            path=members[0].path,
-            code="VS-GEO-009",
-        )
-        self._ledger.repair(error, self._repairs, where=members[0].name)
+    def mention_apart(self) -> None:
+        """Note the slices that lie apart from any stack; called once there is a stack.
+
+        Raises:
+            GeometryError: In strict reading, if there are any.
+        """
+        for members in self._apart:
+            error = GeometryError(
+                f"{len(members)} of the slices lie apart from any stack and are set aside",
+                remedy="give the whole series",
+                path=members[0].path,
+                code="VS-GEO-009",
+            )
+            self._ledger.repair(error, self._repairs, where=members[0].name)
+
+    def _scaled(self, members: list[Instance]) -> list[Instance]:
+        """Leave out slices without the rescaling that the rest of their stack needs."""
+        silent = [i for i in members if not i.says_scale]
+        rest = [i for i in members if i.says_scale]
+        needed = any((i.slope, i.intercept) != (1.0, 0.0) for i in rest)
+        if not silent or not needed or len(rest) < MIN_SLICES:
+            return members
+        for instance in silent:
+            error = PixelError(
+                "missing slice: RescaleSlope is missing, which the rest of its stack has",
+                remedy="export the series again",
+                path=instance.path,
+                code="VS-PIX-008",
+            )
+            self._ledger.repair(error, self._repairs, where=instance.name)
+        return rest
 
     def _stack(self, members: list[Instance], directions: FloatArray) -> tuple[Stack, StackDecoder]:
         first = members[0]

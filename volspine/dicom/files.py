@@ -21,6 +21,9 @@ __all__ = ["DiskFile", "ReadableFile", "ZipMember", "list_files"]
 
 _CHUNK = 1 << 20
 
+_UNLISTED = 1 << 12
+"""Size that a folder is given which cannot be listed; enough to be opened as a file."""
+
 
 @dataclass(frozen=True, slots=True)
 class DiskFile:
@@ -117,26 +120,40 @@ def list_files(path: Path, limits: Limits) -> list[ReadableFile]:
 
 def _list_folder(root: Path, limits: Limits) -> list[ReadableFile]:
     found: list[ReadableFile] = []
-    for entry in _walk(root):
-        path = Path(entry.path)
-        found.append(DiskFile(entry.path, path.relative_to(root).as_posix(), entry.stat().st_size))
+    for path, size in _walk(str(root)):
+        found.append(DiskFile(path, Path(path).relative_to(root).as_posix(), size))
         limits.check("files", len(found), path=str(root), what="number of files")
     return sorted(found, key=lambda file: file.name)
 
 
-def _walk(folder: Path) -> Iterator["os.DirEntry[str]"]:
-    """Yield regular files below a folder; links to files count, links to folders do not."""
-    pending = [folder]
+def _walk(root: str) -> Iterator[tuple[str, int]]:
+    """Yield path and size of regular files below a folder; links to files count, not to folders.
+
+    A folder below it that cannot be listed is yielded like a file: opening it says why.
+    """
+    pending = [root]
     while pending:
+        folder = pending.pop()
         try:
-            entries = list(os.scandir(pending.pop()))
+            entries = list(os.scandir(folder))
         except OSError as error:
-            raise _unreadable(str(folder), error) from error
+            if folder == root:
+                raise _unreadable(folder, error) from error
+            yield folder, _UNLISTED
+            continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                pending.append(Path(entry.path))
-            elif entry.is_file():
-                yield entry
+                pending.append(entry.path)
+            elif (size := _size_of(entry)) is not None:
+                yield entry.path, size
+
+
+def _size_of(entry: "os.DirEntry[str]") -> int | None:
+    """Return the size of a regular file; None for anything else."""
+    try:
+        return entry.stat().st_size if entry.is_file() else None
+    except OSError:  # A link to itself, or a file that has just been removed.
+        return None
 
 
 def _list_zip(path: Path, limits: Limits) -> list[ReadableFile]:

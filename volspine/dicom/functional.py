@@ -8,9 +8,8 @@ scanners leave it.
 
 from dataclasses import dataclass
 
-from pydicom.dataset import Dataset
-
-from volspine.dicom.header import Header, guarded
+from volspine.dicom.elements import Elements
+from volspine.dicom.header import Header, item_texts
 
 __all__ = ["FrameGroups", "frame_groups"]
 
@@ -38,8 +37,8 @@ _PLACES = {
 class FrameGroups:
     """The functional groups of one frame, its own before the shared ones."""
 
-    groups: tuple[Dataset, ...]
-    path: str
+    groups: tuple[Elements, ...]
+    header: Header
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return the values of an element as text; empty where no group has it.
@@ -47,17 +46,11 @@ class FrameGroups:
         Raises:
             DicomReadError: If the group cannot be parsed.
         """
-        if not self.groups:
-            return ()
-        return guarded(lambda: self._find(keyword), self.path)
-
-    def _find(self, keyword: str) -> tuple[str, ...]:
         for group in self.groups:
-            for item in group.get(_PLACES[keyword]) or ():
-                value = item.get(keyword)
-                if value is not None and value != "":
-                    many = not isinstance(value, str) and hasattr(value, "__iter__")
-                    return tuple(str(part) for part in (value if many else [value]))
+            for item in self.header.items(group, _PLACES[keyword]):
+                found = tuple(text for text in item_texts(item, keyword) if text)
+                if found:
+                    return found
         return ()
 
 
@@ -69,4 +62,4 @@ def frame_groups(header: Header, frames: int) -> list[FrameGroups]:
     """
     shared = tuple(header.sequence("SharedFunctionalGroupsSequence")[:1])
     own = header.sequence("PerFrameFunctionalGroupsSequence")
-    return [FrameGroups((*own[frame : frame + 1], *shared), header.path) for frame in range(frames)]
+    return [FrameGroups((*own[frame : frame + 1], *shared), header) for frame in range(frames)]

@@ -1,26 +1,23 @@
 """Header: the elements of one DICOM file before its pixels, decoded defensively.
 
-pydicom finds the elements; their text is decoded here, strictly where a number decides geometry (a
-decimal comma is an error, not a guess) and without pydicom's own validation, which costs time and
-warns about the over-long decimals that scanners write every day.
-
+Text is decoded strictly where a number decides geometry: a decimal comma is an error, not a guess.
 """
 
+import io
 import math
 import struct
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from volspine.dicom.elements import DicomReader, Elements, texts_of
 from volspine.dicom.files import ReadableFile
-from volspine.errors import DicomReadError, GeometryError, LimitError, VolspineError
+from volspine.dicom.limits import Limits
+from volspine.errors import DicomReadError, GeometryError
 
-__all__ = ["WANTED", "Header", "PixelElement", "guarded"]
+__all__ = ["TAGS", "WANTED", "Header", "PixelElement", "decimal", "guarded", "item_texts"]
 
 WANTED = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "SeriesDescription",
@@ -33,17 +30,24 @@ WANTED = (
     "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleIntercept",
     "RescaleSlope", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "ContrastBolusAgent", "ContrastBolusAgentSequence", "ScanOptions", "StudyDescription",
 )  # fmt: skip
 """Keywords of the elements that are kept; everything else is skipped while parsing."""
 
-_TAGS = {keyword: tag_for_keyword(keyword) for keyword in WANTED}
-_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
-_IMPLICIT_VR = {
-    "SamplesPerPixel": "US", "Rows": "US", "Columns": "US", "BitsAllocated": "US",
-    "BitsStored": "US", "HighBit": "US", "PixelRepresentation": "US", "EffectiveEchoTime": "FD",
-    "DiffusionBValue": "FD",
-}  # fmt: skip
+_NESTED = (
+    "TemporalPositionIndex", "FrameAcquisitionNumber", "StackID", "FrameType",
+    "ComplexImageComponent", "InversionTimes", "NominalCardiacTriggerDelayTime",
+    "MetaboliteMapDescription", "PlanePositionSequence", "PlaneOrientationSequence",
+    "PixelMeasuresSequence", "PixelValueTransformationSequence", "MREchoSequence",
+    "MRTimingAndRelatedParametersSequence", "FrameContentSequence", "MRImageFrameTypeSequence",
+    "MRModifierSequence", "MRDiffusionSequence", "CardiacSynchronizationSequence",
+    "MRMetaboliteMapSequence",
+)  # fmt: skip
 
+TAGS: dict[str, int] = {keyword: tag_for_keyword(keyword) or 0 for keyword in (*WANTED, *_NESTED)}
+"""Tag of every keyword that is read, at the top of a file or in its functional groups."""
+
+_VRS = {keyword: dictionary_VR(tag) for keyword, tag in TAGS.items()}
 
 T = TypeVar("T")
 
@@ -56,11 +60,13 @@ class PixelElement:
         keyword: `PixelData`, `FloatPixelData` or `DoubleFloatPixelData`.
         offset: Position of the value in the (inflated) file.
         length: Declared bytes; None where undefined, which means encapsulated frames.
+        is_swapped: Whether bytes lie swapped in words: 8-bit pixels of a big endian file.
     """
 
     keyword: str
     offset: int
     length: int | None
+    is_swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,8 @@ class Header:
 
     Attributes:
         file: The file.
-        dataset: Raw elements; values are decoded by `text`, `number` and `numbers`.
+        elements: Those of `WANTED` that the file has.
+        limits: Caps on what is nested in them.
         transfer_syntax: As the file meta information says; guessed where it has none.
         media_class: Media Storage SOP Class UID of the file meta information.
         is_little_endian: Byte order of the dataset.
@@ -79,7 +86,8 @@ class Header:
     """
 
     file: ReadableFile
-    dataset: Dataset
+    elements: Elements
+    limits: Limits
     transfer_syntax: str
     media_class: str
     is_little_endian: bool
@@ -92,9 +100,13 @@ class Header:
         """Path of the file, as the user would say it."""
         return self.file.path
 
+    def has(self, keyword: str) -> bool:
+        """Return whether the file has an element, be it empty."""
+        return TAGS[keyword] in self.elements
+
     def text(self, keyword: str) -> str:
         """Return the text of an element, stripped; empty where it is absent."""
-        return "\\".join(self._values(keyword)).strip()
+        return "\\".join(item_texts(self.elements, keyword)).strip()
 
     def numbers(self, keyword: str) -> tuple[float, ...] | None:
         """Return the numbers of an element; None where it is absent or empty.
@@ -102,9 +114,9 @@ class Header:
         Raises:
             GeometryError: If it holds something that is not a number.
         """
-        texts = [text for text in self._values(keyword) if text]
+        texts = [text for text in item_texts(self.elements, keyword) if text]
         try:
-            return tuple(float(text) for text in texts) or None
+            return tuple(map(decimal, texts)) or None
         except ValueError:
             raise GeometryError(
                 f"{keyword} is not a list of decimal numbers"
@@ -127,57 +139,54 @@ class Header:
         value = self.number(keyword)
         return int(value) if value is not None and math.isfinite(value) else None
 
-    def sequence(self, keyword: str) -> list[Dataset]:
+    def sequence(self, keyword: str) -> list[Elements]:
         """Return the items of a sequence; empty where it is absent.
 
         Raises:
             DicomReadError: If it cannot be parsed.
         """
-        return guarded(lambda: list(self.dataset.get(keyword) or []), self.path)
+        return self.items(self.elements, keyword)
 
-    def _values(self, keyword: str) -> list[str]:
-        element = self.dataset._dict.get(BaseTag(_TAGS[keyword] or 0))  # noqa: SLF001  raw value
-        value = getattr(element, "value", None)
-        if value is None:
+    def items(self, elements: Elements, keyword: str) -> list[Elements]:
+        """Return the items of a sequence in some elements; empty where it is absent.
+
+        Raises:
+            DicomReadError: If it cannot be parsed.
+        """
+        element = elements.get(TAGS[keyword])
+        if element is None:
             return []
-        if not isinstance(value, bytes):
-            return [str(part) for part in (value if isinstance(value, list) else [value])]
-        vr = getattr(element, "VR", None) or _IMPLICIT_VR.get(keyword, "")
-        if vr in _BINARY:
-            return _unpack(value, _BINARY[vr], little=self.is_little_endian)
-        return [part.strip(" \0\r\n\t") for part in value.decode("latin-1").split("\\")]
+        value = element.value
+        reader = DicomReader(io.BytesIO(value), len(value), path=self.path, limits=self.limits)
+        return guarded(lambda: list(reader.items(element.encoding)), self.path)
 
 
-def _unpack(value: bytes, code: str, *, little: bool) -> list[str]:
-    size = struct.calcsize(code)
-    count = len(value) // size
-    return [
-        repr(part)
-        for part in struct.unpack(f"{'<' if little else '>'}{count}{code}", value[: count * size])
-    ]
+def item_texts(elements: Elements, keyword: str) -> list[str]:
+    """Return the values of an element among others as text; empty where it is absent."""
+    element = elements.get(TAGS[keyword])
+    return [] if element is None else texts_of(element, _VRS[keyword])
+
+
+def decimal(text: str) -> float:
+    """Return a decimal string as a number.
+
+    Raises:
+        ValueError: If it is none; Python's digit groups (1_000) are none.
+    """
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
 
 
 def guarded(parse: Callable[[], T], path: str) -> T:
-    """Return what `parse` gives; whatever pydicom raises becomes one kind of error.
+    """Return what `parse` gives; what damaged bytes raise becomes one kind of error.
 
     Raises:
-        DicomReadError: If it fails in any way of its own.
-        LimitError: If sequences are nested too deeply.
+        DicomReadError: If it fails for its bytes.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return parse()
-    except VolspineError:
-        raise
-    except RecursionError as error:
-        raise LimitError(
-            "sequences are nested too deeply",
-            remedy="set this file aside: it is damaged or hostile",
-            path=path,
-            code="VS-LIM-002",
-        ) from error
-    except Exception as error:
+        return parse()
+    except (struct.error, ValueError, EOFError, OSError, MemoryError, OverflowError) as error:
         raise DicomReadError(
             f"the file cannot be parsed ({type(error).__name__})",
             remedy="export it again; it may be truncated",

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from volspine.dicom.functional import FrameGroups, frame_groups
-from volspine.dicom.header import Header
+from volspine.dicom.header import Header, decimal
 from volspine.dicom.layout import PixelLayout, read_layout
 from volspine.dicom.limits import Limits
 from volspine.errors import GeometryError, PixelError
@@ -30,6 +30,14 @@ _NOT_IMAGES = {
 }
 _SLICES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.2")
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_COLOUR = ("PALETTE", "RGB", "YBR", "HSV", "ARGB", "CMYK")
+
+FARTHEST_MM = 1e6
+"""Positions beyond a kilometre are no positions."""
+
+LARGEST_SCALE = 1e30
+"""Slopes and intercepts beyond this leave the range of 32-bit floats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +57,11 @@ class Acquisition:
     diffusion: str = ""
     component: str = ""
     stack_id: str = ""
+    modality: str = ""
+    body_part: str = ""
+    study_description: str = ""
+    contrast_agent: str = ""
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +82,7 @@ class Instance:
         spacing_mm: Distance between rows, then between columns.
         slope: Rescale slope.
         intercept: Rescale intercept.
+        says_scale: Whether the file says so; 1 and 0 are taken where it does not.
         acquisition: How it was acquired.
     """
 
@@ -86,6 +100,7 @@ class Instance:
     slope: float
     intercept: float
     acquisition: Acquisition
+    says_scale: bool = True
 
     @property
     def path(self) -> str:
@@ -110,8 +125,12 @@ def why_not_an_image(header: Header) -> str | None:
         # A slice cut short inside its header must not pass for an object without an image.
         is_slice = (sop_class or header.media_class or _SLICES[0]).startswith(_SLICES)
         return None if is_slice else "a DICOM object without an image"
-    if (header.integer("SamplesPerPixel") or 1) > 1:
+    is_colour = header.text("PhotometricInterpretation").upper().startswith(_COLOUR)
+    if is_colour or (header.integer("SamplesPerPixel") or 1) > 1:
         return "a colour image (secondary capture or picture of a report)"
+    has_place = header.has("ImagePositionPatient") or header.has("SharedFunctionalGroupsSequence")
+    if sop_class.startswith(_SECONDARY_CAPTURE) and not has_place:
+        return "a secondary capture without a place"
     return None
 
 
@@ -136,7 +155,8 @@ def read_instances(header: Header, limits: Limits) -> list[Instance]:
 
 
 def _instance(header: Header, layout: PixelLayout, frame: int, groups: FrameGroups) -> Instance:
-    slope, intercept = _rescale(header, groups)
+    scale = _rescale(header, groups)
+    slope, intercept = scale or (1.0, 0.0)
     return Instance(
         header=header,
         layout=layout,
@@ -152,6 +172,7 @@ def _instance(header: Header, layout: PixelLayout, frame: int, groups: FrameGrou
         slope=slope,
         intercept=intercept,
         acquisition=_acquisition(header, groups),
+        says_scale=scale is not None,
     )
 
 
@@ -160,7 +181,7 @@ def _numbers(header: Header, groups: FrameGroups, keyword: str) -> tuple[float, 
     if not texts:
         return header.numbers(keyword)
     try:
-        return tuple(float(text) for text in texts)
+        return tuple(map(decimal, texts))
     except ValueError:
         return (math.nan,)
 
@@ -174,7 +195,8 @@ def _position(header: Header, groups: FrameGroups, frames: int) -> tuple[float, 
             code="VS-GEO-011",
         )
     position = _numbers(header, groups, "ImagePositionPatient")
-    if position is None or len(position) != 3 or not np.all(np.isfinite(position)):
+    is_place = position is not None and all(abs(mm) < FARTHEST_MM for mm in position)
+    if position is None or len(position) != 3 or not is_place:
         raise _invalid(header, "ImagePositionPatient", position, code="VS-GEO-001")
     return position
 
@@ -198,7 +220,7 @@ def _orthonormal(cosines: tuple[float, ...]) -> FloatArray:
 
 def _spacing(header: Header, groups: FrameGroups) -> tuple[float, float]:
     spacing = _numbers(header, groups, "PixelSpacing")
-    if spacing is None or len(spacing) != 2 or not all(0 < mm < 1e3 for mm in spacing):
+    if spacing is None or len(spacing) != 2 or not all(1e-3 < mm < 1e3 for mm in spacing):
         raise _invalid(header, "PixelSpacing", spacing, code="VS-GEO-004")
     return spacing[0], spacing[1]
 
@@ -215,17 +237,21 @@ def _invalid(
     )
 
 
-def _rescale(header: Header, groups: FrameGroups) -> tuple[float, float]:
-    slope = _numbers(header, groups, "RescaleSlope") or (1.0,)
-    intercept = _numbers(header, groups, "RescaleIntercept") or (0.0,)
-    if not (math.isfinite(slope[0]) and math.isfinite(intercept[0])):
+def _rescale(header: Header, groups: FrameGroups) -> tuple[float, float] | None:
+    """Return slope and intercept; None where neither is given."""
+    slope = _numbers(header, groups, "RescaleSlope")
+    intercept = _numbers(header, groups, "RescaleIntercept")
+    if slope is None and intercept is None:
+        return None
+    scale = (slope or (1.0,))[0], (intercept or (0.0,))[0]
+    if not all(abs(value) < LARGEST_SCALE for value in scale):
         raise PixelError(
             "RescaleSlope or RescaleIntercept is not finite",
             remedy="export the series again",
             path=header.path,
             code="VS-PIX-004",
         )
-    return slope[0], intercept[0]
+    return scale
 
 
 def _acquisition(header: Header, groups: FrameGroups) -> Acquisition:
@@ -250,7 +276,24 @@ def _acquisition(header: Header, groups: FrameGroups) -> Acquisition:
             (*groups.texts("ComplexImageComponent"), *groups.texts("MetaboliteMapDescription"))
         ),
         stack_id="\\".join(groups.texts("StackID")),
+        modality=header.text("Modality") or _modality_of(header.text("SOPClassUID")),
+        body_part=header.text("BodyPartExamined"),
+        study_description=header.text("StudyDescription"),
+        contrast_agent=_contrast_agent(header),
+        options=header.text("ScanOptions"),
     )
+
+
+def _contrast_agent(header: Header) -> str:
+    """Return what was given, or that something was: enhanced files have a sequence for it."""
+    nested = "unnamed" if header.has("ContrastBolusAgentSequence") else ""
+    return header.text("ContrastBolusAgent") or nested
+
+
+def _modality_of(sop_class: str) -> str:
+    """Return CT for the classes of CT images; other classes are taken at their word."""
+    is_ct = sop_class == _SLICES[1] or sop_class.startswith(_SLICES[1] + ".")
+    return "CT" if is_ct else ""
 
 
 def _time(text: str) -> float | None:

@@ -56,6 +56,11 @@ class PixelLayout:
     element: PixelElement
 
     @property
+    def has_low_unused_bits(self) -> bool:
+        """Whether the value starts above the lowest bit of its word; old, and not allowed today."""
+        return not self.is_float and self.high_bit + 1 > self.bits_stored
+
+    @property
     def frame_bytes(self) -> int:
         """Bytes of one frame, decoded but not yet widened."""
         return self.rows * self.columns * self.bits_allocated // 8
@@ -84,7 +89,7 @@ def _describe(
     header: Header, element: PixelElement, *, rows: int, columns: int, frames: int
 ) -> PixelLayout:
     is_float = element.keyword in _FLOAT_BITS
-    allocated = _FLOAT_BITS.get(element.keyword) or header.integer("BitsAllocated") or 16
+    allocated = _FLOAT_BITS.get(element.keyword) or _required(header, "BitsAllocated")
     stored = header.integer("BitsStored") or allocated
     high = header.integer("HighBit")
     layout = PixelLayout(
@@ -94,7 +99,7 @@ def _describe(
         bits_allocated=allocated,
         bits_stored=allocated if is_float else stored,
         high_bit=stored - 1 if high is None else high,
-        is_signed=header.integer("PixelRepresentation") == 1,
+        is_signed=not is_float and _is_signed(header),
         is_float=is_float,
         is_inverted=header.text("PhotometricInterpretation").upper() == "MONOCHROME1",
         is_native=element.length is not None,
@@ -103,6 +108,20 @@ def _describe(
     )
     _check_kind(header, layout)
     return layout
+
+
+def _is_signed(header: Header) -> bool:
+    value = _required(header, "PixelRepresentation")
+    if value not in (0, 1):
+        raise _broken(header, f"PixelRepresentation is {value}", code="VS-PIX-003")
+    return value == 1
+
+
+def _required(header: Header, keyword: str) -> int:
+    value = header.integer(keyword)
+    if value is None:
+        raise _broken(header, f"{keyword} is missing", code="VS-PIX-003")
+    return value
 
 
 def _dimension(header: Header, keyword: str) -> int:
@@ -144,6 +163,14 @@ def _check_extent(header: Header, layout: PixelLayout, limits: Limits) -> None:
             raise _broken(
                 header,
                 f"pixel data is cut short: {min(length, there)} of {declared} bytes",
+                code="VS-PIX-002",
+            )
+        # Less than a line is padding; a line or more means that the matrix is another one.
+        line = min(layout.rows, layout.columns) * layout.bits_allocated // 8
+        if length - declared >= max(line, 3):
+            raise _broken(
+                header,
+                f"there are {length} bytes of pixels where {declared} are declared",
                 code="VS-PIX-002",
             )
         return

@@ -8,16 +8,17 @@ and an ambiguous series is refused rather than guessed.
 
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from volspine.dicom.frames import read_frames
 from volspine.dicom.instance import Acquisition, Instance
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import Limits
-from volspine.dicom.pixels import read_frames
 from volspine.errors import NoUsableSeriesError, VolspineError
-from volspine.geometry.piles import SAME_PLACE_MM
+from volspine.geometry.piles import SAME_PLACE_MM, is_even
 from volspine.types import FloatArray
 
 __all__ = ["drop_duplicates", "separate"]
@@ -37,6 +38,13 @@ _KEYS: tuple[tuple[str, Callable[[Acquisition], object]], ...] = (
     ("TriggerTime", lambda a: a.trigger_time),
     ("StackID", lambda a: a.stack_id),
 )
+
+_KINDS = {
+    "M": 0, "MAGNITUDE": 0, "IN_PHASE": 0, "IP": 0, "WATER": 1, "W": 1, "OPP_PHASE": 2, "OP": 2,
+    "OUT_PHASE": 2, "FAT": 3, "F": 3, "MIXED": 3, "REAL": 4, "R": 4, "IMAGINARY": 4, "I": 4,
+    "P": 4, "PHASE": 4, "ADC": 4, "FA": 4, "SUBTRACTION": 4,
+}  # fmt: skip
+"""Words of Image Type that say what a voxel shows, from plain magnitude images to maps."""
 
 _SHARED = 0.5
 """Parts that share more than this fraction of their places show the same anatomy."""
@@ -87,7 +95,7 @@ def separate(
     while pending:
         part = pending.pop(0)
         if not _collides(depth_mm[part]):
-            done.append(part)
+            done += _blocks(part, slices, depth_mm)
             continue
         name, parts = _tell_apart([slices[i] for i in part], depth_mm[part])
         chosen = [[part[i] for i in some] for some in parts]
@@ -96,6 +104,19 @@ def separate(
             ledger.repair(_choice(name, kept, chosen, slices), repairs)
         pending += kept
     return sorted(done)
+
+
+def _blocks(part: list[int], slices: Sequence[Instance], depth_mm: FloatArray) -> list[list[int]]:
+    """Return one part as the blocks that it was scanned in, if only those are evenly spaced."""
+    if len(part) < 2 or is_even(depth_mm[part]):
+        return [part]
+    for _, key in _KEYS:
+        blocks = [
+            [part[i] for i in some] for some in _parts([slices[i] for i in part], key).values()
+        ]
+        if len(blocks) > 1 and all(len(b) > 2 and is_even(depth_mm[b]) for b in blocks):
+            return blocks
+    return [part]
 
 
 def _places(depth_mm: FloatArray) -> list[list[int]]:
@@ -114,19 +135,20 @@ def _digest(instance: Instance, limits: Limits) -> str:
     except VolspineError:
         frame = None
     content = frame.tobytes() if isinstance(frame, np.ndarray) else instance.path.encode()
-    scale = repr((instance.slope, instance.intercept, instance.layout.is_inverted)).encode()
-    return hashlib.sha256(content + scale).hexdigest()
+    # An empty slice looks the same in every echo: only slices of one acquisition are duplicates.
+    scale = (instance.slope, instance.intercept, instance.layout.is_inverted)
+    return hashlib.sha256(content + repr((scale, instance.acquisition)).encode()).hexdigest()
 
 
 def _tell_apart(slices: Sequence[Instance], depth_mm: FloatArray) -> tuple[str, list[list[int]]]:
     """Return the first attribute that tells colliding slices apart, and its parts, best first."""
+    num_places = len(_places(depth_mm))
     for name, key in _KEYS:
-        values = [key(instance.acquisition) for instance in slices]
-        parts = [[i for i, v in enumerate(values) if v == value] for value in set(values)]
-        largest = max(map(len, parts))
-        if len(parts) > 1 and 2 * largest >= len(_places(depth_mm)):
-            order = sorted(parts, key=lambda part: _preference(values[part[0]], len(part), largest))
-            return name, order
+        parts = _parts(slices, key)
+        largest = max(map(len, parts.values()))
+        if len(parts) > 1 and 2 * largest >= num_places:
+            order = sorted(parts, key=lambda v: _preference(v, len(parts[v]), largest))
+            return name, [parts[value] for value in order]
     raise NoUsableSeriesError(
         "slices with different content lie at the same place, and nothing in their headers "
         "tells them apart",
@@ -136,31 +158,51 @@ def _tell_apart(slices: Sequence[Instance], depth_mm: FloatArray) -> tuple[str, 
     )
 
 
+def _parts(
+    slices: Sequence[Instance], key: Callable[[Acquisition], object]
+) -> dict[object, list[int]]:
+    """Return the slices of each value of an attribute."""
+    parts: dict[object, list[int]] = defaultdict(list)
+    for index, instance in enumerate(slices):
+        parts[key(instance.acquisition)].append(index)
+    return parts
+
+
 def _preference(value: object, count: int, largest: int) -> tuple[object, ...]:
-    """Order parts: nearly complete ones first, then magnitudes, then by echo or number."""
+    """Order parts: nearly complete ones first, then plain images, then by echo or number."""
     is_short = count < 0.8 * largest
-    text = str(value).upper().split("\\")
-    is_magnitude = "M" in text or "MAGNITUDE" in text[0].split()
     if not isinstance(value, float):
-        return is_short, not is_magnitude, _natural(str(value))
+        return is_short, _oddness(str(value)), _natural(str(value))
     is_t2 = value >= T2_ECHO_MS
-    return is_short, not is_t2, (-value if is_t2 else value, "")
+    return is_short, 0 if is_t2 else 1, (-value if is_t2 else value, "")
+
+
+def _words(text: str) -> list[str]:
+    return text.upper().replace("\\", " ").split()
+
+
+def _oddness(text: str) -> int:
+    """Return how far a kind of image is from a plain magnitude image: 0 is one."""
+    return max((_KINDS.get(word, 0) for word in _words(text)), default=0)
 
 
 def _natural(text: str) -> tuple[float, str]:
     try:
         return float(text), ""
     except ValueError:
-        return float("inf"), text
+        return math.inf, text
 
 
 def _choose(parts: list[list[int]], depth_mm: FloatArray) -> list[list[int]]:
     """Return the parts to keep: the first, and those that mostly show other places."""
     kept = [parts[0]]
     for part in parts[1:]:
-        taken = np.concatenate([depth_mm[other] for other in kept])
-        distance = np.abs(depth_mm[part][:, None] - taken[None]).min(axis=1)
-        if np.mean(distance <= SAME_PLACE_MM) <= _SHARED:
+        taken = np.sort(np.concatenate([depth_mm[other] for other in kept]))
+        after = np.clip(np.searchsorted(taken, depth_mm[part]), 1, len(taken) - 1)
+        nearest = np.minimum(
+            np.abs(depth_mm[part] - taken[after - 1]), np.abs(depth_mm[part] - taken[after])
+        )
+        if np.mean(nearest <= SAME_PLACE_MM) <= _SHARED:
             kept.append(part)
     return kept
 
@@ -170,8 +212,10 @@ def _choice(
 ) -> NoUsableSeriesError:
     key = dict(_KEYS)[name]
     value = str(key(slices[kept[0][0]].acquisition))
-    # Free text of a header may hold anything, a name included: only numbers are repeated.
-    used = value if math.isfinite(_natural(value)[0]) else "one value"
+    # Free text of a header may hold anything, a name included: only numbers and the standard's
+    # own words are repeated.
+    known = [word for word in _words(value) if word in _KINDS]
+    used = value if math.isfinite(_natural(value)[0]) else " ".join(known) or "one value"
     unused = [part for part in parts if part not in kept]
     count = sum(map(len, unused))
     return NoUsableSeriesError(

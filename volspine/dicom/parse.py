@@ -7,16 +7,12 @@ wrong transfer syntax circulate. Deflated datasets are inflated under a cap.
 
 import io
 import struct
-import time
 import zlib
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
-from pydicom.datadict import tag_for_keyword
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
-
+from volspine.dicom.elements import UNDEFINED, DicomReader, Elements, ElementStart, Encoding
 from volspine.dicom.files import ReadableFile
-from volspine.dicom.header import WANTED, Header, PixelElement, guarded
+from volspine.dicom.header import TAGS, WANTED, Header, PixelElement, guarded
 from volspine.dicom.limits import Limits
 
 __all__ = ["is_dicom", "open_dataset", "read_header"]
@@ -32,9 +28,7 @@ _PIXEL_KEYWORDS = {
     0x7FE00009: "DoubleFloatPixelData",
     0x7FE00010: "PixelData",
 }
-_UNDEFINED = 0xFFFFFFFF
-
-_SPECIFIC: list[BaseTag | int] = [tag for tag in map(tag_for_keyword, WANTED) if tag is not None]
+_SPECIFIC = frozenset(TAGS[keyword] for keyword in WANTED)
 
 
 def is_dicom(head: bytes) -> bool:
@@ -84,15 +78,44 @@ def _parse(file: ReadableFile, stream: io.BufferedIOBase, head: bytes, limits: L
     if meta.syntax == DEFLATED:
         data = _inflate(stream, file, limits)
         stream, size = io.BytesIO(data), len(data)
-    implicit, little = _encoding(stream, meta.syntax)
-    if meta.syntax and (implicit, little) != _stated_encoding(meta.syntax):
+    encoding = _encoding(stream, meta.syntax)
+    if meta.syntax and encoding != _stated_encoding(meta.syntax):
         notes.append("the transfer syntax in the file is not the stated one")
-    watch = _Watch(stream, limits, file.path)
-    dataset = read_dataset(
-        cast("BinaryIO", stream), implicit, little, stop_when=watch, specific_tags=_SPECIFIC
+    begin = stream.tell()
+    reader = DicomReader(stream, size, path=file.path, limits=limits)
+    elements, pixels = _scan(reader, begin, encoding)
+    return Header(
+        file=file,
+        elements=elements,
+        limits=limits,
+        transfer_syntax=meta.syntax or (EXPLICIT_LITTLE if encoding.little else BIG_ENDIAN),
+        media_class=meta.media_class,
+        is_little_endian=encoding.little,
+        pixels=pixels,
+        size=size,
+        notes=tuple(notes),
     )
-    syntax = meta.syntax or (EXPLICIT_LITTLE if little else BIG_ENDIAN)
-    return Header(file, dataset, syntax, meta.media_class, little, watch.found, size, tuple(notes))
+
+
+def _scan(reader: DicomReader, at: int, encoding: Encoding) -> tuple[Elements, PixelElement | None]:
+    """Return the wanted elements up to the pixels, and where those lie."""
+    found: Elements = {}
+    while (start := reader.start(at, encoding)) is not None:
+        if start.tag in _PIXEL_KEYWORDS:
+            return found, _pixel_element(start, encoding)
+        at = reader.end(start, encoding)
+        if start.tag in _SPECIFIC:
+            found[start.tag] = reader.element(start, at, encoding)
+    return found, None
+
+
+def _pixel_element(start: ElementStart, encoding: Encoding) -> PixelElement:
+    return PixelElement(
+        _PIXEL_KEYWORDS[start.tag],
+        start.offset,
+        None if start.length == UNDEFINED else start.length,
+        is_swapped=not encoding.little and start.vr != "OB",
+    )
 
 
 class _Meta(NamedTuple):
@@ -114,8 +137,8 @@ def _read_meta(stream: io.BufferedIOBase) -> _Meta:
     return _Meta(values[0x0010], values[0x0002])
 
 
-def _encoding(stream: io.BufferedIOBase, stated: str) -> tuple[bool, bool]:
-    """Return whether the dataset is implicit, and little endian, from its first element.
+def _encoding(stream: io.BufferedIOBase, stated: str) -> Encoding:
+    """Return the encoding of the dataset, from its first element.
 
     The first element of an image is in group 8, so its bytes give both away; anything else leaves
     the stated encoding in place.
@@ -126,11 +149,11 @@ def _encoding(stream: io.BufferedIOBase, stated: str) -> tuple[bool, bool]:
     if len(start) < 6 or start[:2] not in (b"\x08\x00", b"\x00\x08"):
         return _stated_encoding(stated)
     is_explicit = start[4:6].isalpha() and start[4:6].isupper()
-    return not is_explicit, start[0] == 8
+    return Encoding(implicit=not is_explicit, little=start[0] == 8)
 
 
-def _stated_encoding(syntax: str) -> tuple[bool, bool]:
-    return syntax == IMPLICIT_LITTLE, syntax != BIG_ENDIAN
+def _stated_encoding(syntax: str) -> Encoding:
+    return Encoding(implicit=syntax == IMPLICIT_LITTLE, little=syntax != BIG_ENDIAN)
 
 
 def _inflate(stream: io.BufferedIOBase, file: ReadableFile, limits: Limits) -> bytes:
@@ -144,24 +167,6 @@ def _inflate(stream: io.BufferedIOBase, file: ReadableFile, limits: Limits) -> b
         limits.check_inflation(total, file.size, path=file.path, what="deflated dataset")
         parts.append(part)
     return b"".join(parts)
-
-
-class _Watch:
-    """Stops the parse at the pixels, and at the limit of time."""
-
-    def __init__(self, stream: io.BufferedIOBase, limits: Limits, path: str) -> None:
-        self._stream, self._limits, self._path = stream, limits, path
-        self._started = time.monotonic()
-        self.found: PixelElement | None = None
-
-    def __call__(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
-        seconds = time.monotonic() - self._started
-        self._limits.check("seconds", seconds, path=self._path, what="time to parse in seconds")
-        keyword = _PIXEL_KEYWORDS.get(tag)
-        if keyword is not None:
-            declared = None if length == _UNDEFINED else length
-            self.found = PixelElement(keyword, self._stream.tell(), declared)
-        return int(tag) >= 0x7FE00000
 
 
 def open_dataset(header: Header, limits: Limits) -> io.BufferedIOBase:

@@ -1,12 +1,9 @@
-"""Pixels: from the bytes of a frame to rescaled intensities.
+"""Pixels: from the words of frames to rescaled intensities.
 
-Uncompressed frames are read straight from their place in the file; RLE, the challenge's encoding,
-goes through a fast decoder; every other transfer syntax through pydicom's. What a header calls
-unused bits is never trusted: overlays live there, and signs end there.
+What a header calls unused bits is never trusted: overlays live there, and signs end there.
 """
 
-import struct
-import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -14,21 +11,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, RLELossless
-from rle.rle import decode_frame
 
+from volspine.dicom.frames import bad_pixels, read_frames
 from volspine.dicom.instance import Instance
 from volspine.dicom.layout import PixelLayout
 from volspine.dicom.limits import DEFAULT_LIMITS, Limits
-from volspine.dicom.parse import open_dataset
 from volspine.dicom.study import Source
-from volspine.errors import MissingExtraError, PixelError, VolspineError
+from volspine.errors import PixelError, VolspineError
 from volspine.geometry.stack import Decoded
 from volspine.types import VoxelArray
 
-__all__ = ["StackDecoder", "read_frames", "stored_values"]
+__all__ = ["StackDecoder", "stored_values"]
 
 LARGEST_NAN_FRACTION = 1e-3
 """Up to this fraction of non-finite voxels is set to zero; a frame with more is refused."""
@@ -50,6 +43,7 @@ class StackDecoder:
     limits: Limits = DEFAULT_LIMITS
     sources: list[Source] = field(init=False)
     _repairs: list[str] = field(default_factory=list)
+    _usual: tuple[int, bool] = (0, False)
 
     def __post_init__(self) -> None:
         self.sources = [_source(instance) for instance in self.instances]
@@ -61,6 +55,7 @@ class StackDecoder:
             PixelError: If no slice can be decoded, or in strict mode any cannot.
         """
         first, self._repairs = self.instances[0].layout, []
+        self._usual = _usual_bits(self.instances)
         voxels = np.empty((len(self.instances), first.rows, first.columns), dtype=np.float32)
         kept: list[int] = []
         errors: list[tuple[str, VolspineError]] = []
@@ -103,18 +98,51 @@ class StackDecoder:
             return error
 
     def _finite(self, frame: NDArray[Any], instance: Instance) -> VoxelArray:
-        values = stored_values(frame, instance.layout).astype(np.float32)
-        if (instance.slope, instance.intercept) != (1.0, 0.0):
-            values = values * np.float32(instance.slope) + np.float32(instance.intercept)
+        self._check_bits(frame, instance)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = stored_values(frame, instance.layout).astype(np.float32)
+            if (instance.slope, instance.intercept) != (1.0, 0.0):
+                values = values * np.float32(instance.slope) + np.float32(instance.intercept)
         if instance.layout.is_float and not np.all(np.isfinite(values)):
             holes = ~np.isfinite(values)
             if holes.mean() > LARGEST_NAN_FRACTION:
-                raise _bad(instance, f"{holes.mean():.1%} of the voxels are not finite numbers")
+                raise bad_pixels(
+                    instance, f"{holes.mean():.1%} of the voxels are not finite numbers"
+                )
             values[holes] = 0.0
             self._repairs.append(
                 f"{holes.sum()} voxels that were not finite are 0 [{instance.name}]"
             )
         return values
+
+    def _check_bits(self, frame: NDArray[Any], instance: Instance) -> None:
+        """Refuse a slice whose bits mean something else than in the others, if that matters.
+
+        Unused bits may hold anything (overlays did); but where a slice alone calls bits unused that
+        the others use, and they are not empty, its header cannot be trusted.
+        """
+        layout = instance.layout
+        if layout.is_float or (layout.bits_stored, layout.is_signed) == self._usual:
+            return
+        low = layout.high_bit + 1 - layout.bits_stored if layout.keeps_words else 0
+        words = frame.astype(np.int64) & ((1 << layout.bits_allocated) - 1)
+        used = (words >> low) & ((1 << layout.bits_stored) - 1)
+        is_dirty = bool(np.any(words != used << low))
+        has_top_bit = layout.is_signed != self._usual[1] and bool(
+            np.any(used >> (layout.bits_stored - 1))
+        )
+        if is_dirty or has_top_bit:
+            raise bad_pixels(
+                instance,
+                f"BitsStored {layout.bits_stored} or PixelRepresentation differ from the other "
+                f"slices, and bits are set that would mean something else",
+            )
+
+
+def _usual_bits(instances: Sequence[Instance]) -> tuple[int, bool]:
+    """Return the commonest BitsStored and sign of slices; of equally common, the wider."""
+    kinds = Counter((i.layout.bits_stored, i.layout.is_signed) for i in instances)
+    return max(kinds, key=lambda kind: (kinds[kind], kind))
 
 
 def _source(instance: Instance) -> Source:
@@ -125,116 +153,6 @@ def _source(instance: Instance) -> Source:
         sop_class_uid=instance.header.text("SOPClassUID"),
         frame_number=instance.frame + 1 if instance.layout.frames > 1 else None,
     )
-
-
-def read_frames(instances: Sequence[Instance], limits: Limits) -> list[NDArray[Any] | PixelError]:
-    """Return the frames of one file as stored, shape (rows, columns), or what is wrong with each.
-
-    Args:
-        instances: Frames of one and the same file.
-        limits: Caps on what is inflated.
-
-    Raises:
-        PixelError: If the file cannot be opened or its frames not told apart.
-        MissingExtraError: If the transfer syntax needs a codec that is not installed.
-    """
-    first = instances[0]
-    try:
-        with open_dataset(first.header, limits) as stream:
-            if first.layout.is_native:
-                return [_read_native(stream, instance) for instance in instances]
-            stream.seek(first.layout.element.offset)
-            parts = _split(stream.read(), first)
-    except PixelError:
-        raise
-    except (VolspineError, OSError) as error:
-        raise _bad(first, f"the file cannot be read any more ({type(error).__name__})") from error
-    return [_try_decode(parts[instance.frame], instance) for instance in instances]
-
-
-def _read_native(stream: Any, instance: Instance) -> NDArray[Any] | PixelError:
-    layout = instance.layout
-    stream.seek(layout.element.offset + instance.frame * layout.frame_bytes)
-    data = stream.read(layout.frame_bytes)
-    if len(data) < layout.frame_bytes:
-        return _bad(instance, f"pixel data is cut short: {len(data)} bytes")
-    kind = "f" if layout.is_float else "i" if layout.is_signed else "u"
-    order = "<" if instance.header.is_little_endian else ">"
-    dtype = np.dtype(f"{order}{kind}{layout.bits_allocated // 8}")
-    return np.frombuffer(data, dtype=dtype).reshape(layout.rows, layout.columns)
-
-
-def _split(data: bytes, instance: Instance) -> list[bytes]:
-    """Return the compressed bytes of each frame of a file."""
-    frames = instance.layout.frames
-    try:
-        parts = list(generate_frames(data, number_of_frames=frames))
-    except (ValueError, EOFError, IndexError, struct.error) as error:
-        raise _bad(instance, f"pixel data is cut short or damaged ({error})") from error
-    if len(parts) != frames:
-        raise _bad(instance, f"{len(parts)} compressed frames where {frames} are declared")
-    return parts
-
-
-def _try_decode(data: bytes, instance: Instance) -> NDArray[Any] | PixelError:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _decode(data, instance)
-    except PixelError as error:
-        return error
-    except MissingExtraError:
-        raise
-    except Exception as error:  # noqa: BLE001  codecs raise anything on damaged data
-        return _bad(instance, f"pixel data cannot be decoded ({type(error).__name__})")
-
-
-def _decode(data: bytes, instance: Instance) -> NDArray[Any]:
-    layout, syntax = instance.layout, instance.header.transfer_syntax
-    if syntax == RLELossless:
-        flat = _unpack_runs(data, instance)
-        kind = "i" if layout.is_signed else "u"
-        values = np.frombuffer(flat, dtype=f"<{kind}{layout.bits_allocated // 8}")
-        return values.reshape(layout.rows, layout.columns)
-    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-        raise _bad(instance, "the compressed image is cut short: it has no end marker")
-    return _decode_with_pydicom(data, instance)
-
-
-def _unpack_runs(data: bytes, instance: Instance) -> bytes:
-    layout = instance.layout
-    try:
-        return bytes(decode_frame(data, layout.rows * layout.columns, layout.bits_allocated, "<"))
-    except BaseException as error:
-        # A run that leads out of the frame is a panic of the decoder, which no `except Exception`
-        # catches and which cannot be imported.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise _bad(instance, "pixel data is damaged: a run leads out of the frame") from error
-
-
-def _decode_with_pydicom(data: bytes, instance: Instance) -> NDArray[Any]:
-    layout, syntax = instance.layout, UID(instance.header.transfer_syntax)
-    decoder = get_decoder(syntax)
-    if not decoder.is_available:
-        raise MissingExtraError(
-            f"no codec is installed for {syntax.name}",
-            remedy="run: pip install 'volspine[codecs]'",
-            path=instance.path,
-        )
-    options: dict[str, Any] = {
-        "rows": layout.rows,
-        "columns": layout.columns,
-        "number_of_frames": 1,
-        "samples_per_pixel": 1,
-        "bits_allocated": layout.bits_allocated,
-        "bits_stored": layout.bits_stored,
-        "photometric_interpretation": "MONOCHROME2",
-        "pixel_representation": int(layout.is_signed),
-        "pixel_keyword": "PixelData",
-    }
-    array, _ = decoder.as_array(encapsulate([data]), index=0, raw=True, **options)
-    return array
 
 
 def stored_values(raw: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
@@ -256,12 +174,3 @@ def stored_values(raw: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     if layout.is_inverted:
         values = (-1 if layout.is_signed else (1 << bits) - 1) - values.astype(np.int64)
     return values
-
-
-def _bad(instance: Instance, finding: str) -> PixelError:
-    return PixelError(
-        finding,
-        remedy="export the file again; it may be damaged",
-        path=instance.path,
-        code="VS-PIX-006",
-    )

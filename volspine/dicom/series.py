@@ -126,6 +126,10 @@ class SeriesBuilder:
         notes = {note for instance in instances for note in instance.header.notes}
         if any(instance.layout.is_inverted for instance in instances):
             notes.add("MONOCHROME1 inverted to MONOCHROME2")
+        if any(not instance.header.has("PhotometricInterpretation") for instance in instances):
+            notes.add("PhotometricInterpretation is missing: read as MONOCHROME2")
+        if any(i.layout.has_low_unused_bits for i in instances):
+            notes.add("HighBit says that values lie in the upper bits of their words")
         if not self._key[0]:
             notes.add("SeriesInstanceUID is missing: grouped by geometry and acquisition")
         self._repairs += sorted(notes)
@@ -151,6 +155,8 @@ class SeriesBuilder:
         stacks = [
             stack for group in self._parallel(instances) for stack in assembler.assemble(group)
         ]
+        if stacks:
+            assembler.mention_apart()
         has_axial = any(stack.plane == "axial" for stack, _ in stacks)
         by_plane = _grouped(stacks, lambda pair: _plane_among(pair[0], has_axial=has_axial))
         largest_first = sorted(by_plane, key=_num_slices, reverse=True)
@@ -172,6 +178,7 @@ class SeriesBuilder:
             repairs=repairs,
             instances=[decoder.sources for _, decoder in pairs],
             frame_of_reference=instances[0].frame_of_reference,
+            number=instances[0].header.integer("SeriesNumber") or 0,
         )
         return series, pairs[0][1].instances[0].acquisition
 

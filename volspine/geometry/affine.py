@@ -41,10 +41,12 @@ def orthonormalize(cosines: Float[np.ndarray, "6"]) -> Float[np.ndarray, "2 3"]:
         array([[ 0.,  1.,  0.],
                [ 0.,  0., -1.]])
     """
+    if not np.all(np.isfinite(cosines)):
+        raise _untrusted("direction vectors are not finite")
     along_row, along_column = cosines[:3], cosines[3:]
     lengths = np.linalg.norm(cosines.reshape(2, 3), axis=1)
     dot = float(along_row @ along_column)
-    if not np.all(np.isfinite(cosines)) or np.any(np.abs(lengths - 1.0) > COSINE_TOLERANCE):
+    if np.any(np.abs(lengths - 1.0) > COSINE_TOLERANCE):
         raise _untrusted(f"direction vectors have lengths {lengths[0]:.4g} and {lengths[1]:.4g}")
     if abs(dot) > COSINE_TOLERANCE:
         raise _untrusted(f"the cosine between rows and columns is {dot:.2g}")

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from volspine.geometry.axes import positive_normal
 from volspine.types import FloatArray
 
-__all__ = ["Pile", "lines", "measure", "orientation_groups", "runs"]
+__all__ = ["Pile", "is_even", "lines", "measure", "orientation_groups", "runs"]
 
 SAME_DIRECTION = 1e-3
 """Direction cosines that differ by less belong to one stack."""
@@ -76,12 +76,14 @@ def orientation_groups(directions: Float[np.ndarray, "N 2 3"]) -> list[list[int]
     decides ties; give it in an order that does not depend on file names.
     """
     groups: list[list[int]] = []
+    first = np.empty_like(directions)  # Of each group, its first member.
     for index, direction in enumerate(directions):
-        for group in groups:
-            if np.abs(directions[group[0]] - direction).max() < SAME_DIRECTION:
-                group.append(index)
-                break
+        off = np.abs(first[: len(groups)] - direction).max(axis=(1, 2), initial=0.0)
+        near = np.flatnonzero(off < SAME_DIRECTION)
+        if len(near):
+            groups[near[0]].append(index)
         else:
+            first[len(groups)] = direction
             groups.append([index])
     return groups
 
@@ -122,12 +124,13 @@ def _clusters(spots: FloatArray) -> list[list[int]]:
     """Return connected groups of points, linked when nearer than `SAME_LINE_MM`."""
     # Most slices share one spot: compare the few different ones, not all with all.
     places, member = np.unique(np.round(spots, 2), axis=0, return_inverse=True)
-    near = np.linalg.norm(places[:, None] - places[None], axis=2) < SAME_LINE_MM
     label = np.full(len(places), -1)
     for number in range(len(places)):
         frontier = [number] if label[number] < 0 else []
         while frontier:
-            fresh = np.flatnonzero(near[frontier.pop()] & (label < 0))
+            free = np.flatnonzero(label < 0)
+            off = places[free] - places[frontier.pop()]
+            fresh = free[np.einsum("na,na->n", off, off) < SAME_LINE_MM**2]
             label[fresh] = number
             frontier.extend(fresh.tolist())
     owner = label[member.ravel()]
@@ -157,6 +160,23 @@ def _usual(steps: FloatArray) -> float:
     return float(np.sort(steps)[(len(steps) - 1) // 2])
 
 
+def is_even(depth_mm: Float[np.ndarray, " K"]) -> bool:
+    """Return whether steps are whole slice spacings, to a fifth; two slices at least.
+
+    Example:
+        >>> is_even(np.array([0.0, 4, 12, 16])), is_even(np.array([0.0, 4, 7, 11]))
+        (True, False)
+    """
+    steps = np.diff(depth_mm)
+    usual = _usual(steps)
+    return bool(np.all(np.abs(steps - _whole(steps, usual) * usual) <= UNEVEN * usual))
+
+
+def _whole(steps: FloatArray, usual: float) -> FloatArray:
+    """Return how many slices each step travels, one at least."""
+    return np.maximum(np.rint(steps / usual), 1.0)
+
+
 def measure(origins_mm: Float[np.ndarray, "K 3"], directions: Float[np.ndarray, "2 3"]) -> Pile:
     """Return how the slices of one stack lie; two at least, ordered along their normal.
 
@@ -167,8 +187,8 @@ def measure(origins_mm: Float[np.ndarray, "K 3"], directions: Float[np.ndarray, 
     depth = origins_mm @ normal
     steps = np.diff(depth)
     usual = _usual(steps)
-    counts = np.maximum(np.rint(steps / usual), 1.0)  # K-1, slices travelled by each step
-    is_uneven = bool(np.any(np.abs(steps - counts * usual) > UNEVEN * usual))
+    counts = _whole(steps, usual)  # K-1
+    is_uneven = not is_even(depth)
     if not is_uneven:
         usual = float(steps.sum() / counts.sum())
     index = np.concatenate([[0.0], np.cumsum(counts)])

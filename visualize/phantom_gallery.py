@@ -19,9 +19,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from volspine.anatomy import TARGETS, Grade
-from volspine.phantom.cohort import mark
 from volspine.phantom.spec import Cohort, Spec
 from volspine.phantom.study import Acquired, acquire_study
+from volspine.phantom.tables import nearest_slice
 from volspine.phantom.truth import build_truth
 
 SHOWN = (
@@ -58,9 +58,10 @@ def from_normal_to_severe(seed: int) -> list[Spec]:
 def draw(axis: Axes, made: Acquired, name: str) -> None:
     """Draw the slice nearest to a target's landmark."""
     target = next(t for t in TARGETS if t.name == name)
-    series_id, instance, _, _ = mark(made, target.index)
-    position = [p.series_id for p in made.plan.series].index(series_id)
-    image = made.pixels[position][instance - 1]
+    found = nearest_slice(made, target.index)
+    if found is None:
+        return
+    image = made.pixels[found.series][found.index]
     axis.imshow(image, cmap="gray", vmax=np.percentile(image, 99.5))
     grade = Grade(int(made.truth.grades[target.index]))
     axis.set_title(f"{target.label}: {grade.label}", color="white", fontsize=9)

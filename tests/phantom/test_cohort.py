@@ -11,10 +11,11 @@ import pytest
 from volspine.anatomy import TARGETS, Condition
 from volspine.challenge import condition_from_title, level_from_title
 from volspine.errors import ConfigurationError, OutputError
-from volspine.phantom.cohort import generate, mark
+from volspine.phantom.cohort import generate
 from volspine.phantom.plan import draw_plan
 from volspine.phantom.spec import Cohort, Size, Spec
 from volspine.phantom.study import acquire_study
+from volspine.phantom.tables import mark
 from volspine.phantom.truth import build_truth
 
 

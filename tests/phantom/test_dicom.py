@@ -8,7 +8,7 @@ import pytest
 import SimpleITK
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, RLELossless
 
-from volspine.phantom.dicom import instance_dataset, write_study
+from volspine.phantom.dicom import write_study
 from volspine.phantom.spec import Cohort, Header, Size, Spec
 from volspine.phantom.study import acquire_study
 
@@ -85,12 +85,6 @@ def test_the_full_header_is_a_conformant_object_that_says_it_is_synthetic(full):
     assert dataset.Manufacturer == "volspine phantom"
     assert "not an image of a patient" in dataset.DerivationDescription
     assert dataset.BurnedInAnnotation == "NO"
-
-
-def test_one_rsna_study_in_seven_lacks_the_rescale_attributes():
-    made = acquire_study(Spec(seed=8, index=3, cohort=Cohort.CLEAN, size=Size.SMALL))
-    dataset = instance_dataset(made, made.plan.series[0], made.pixels[0][0], 0)
-    assert "RescaleSlope" not in dataset
 
 
 def test_landmarks_are_found_from_the_header_alone(written):

@@ -29,6 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--header", choices=("rsna", "full"), default="rsna", help="header profile (default: rsna)")
     add("--seed", type=int, default=0, metavar="S", help="root seed (default: 0)")
     add("--workers", type=int, default=1, metavar="W", help="number of processes (default: 1)")
+    add(
+        "--label-maps",
+        action="store_true",
+        help="also write which vertebra, disc or canal each voxel shows, as NIfTI",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted call; its finished studies are kept",
+    )
     add("--card", action="store_true", help="print prevalence, correlation and Bayes ceilings")
 
 
@@ -61,6 +71,8 @@ def _write(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             workers=arguments.workers,
             on_study=advance,
+            label_maps=arguments.label_maps,
+            resume=arguments.resume,
         )
     if not arguments.quiet:
         print(f"{arguments.studies} synthetic studies in {arguments.out}; the truth is in truth/")

@@ -109,12 +109,12 @@ def file_study(spec: Spec, plan: Plan) -> Filing:
     markings, blank_marked = _draw_markings(rng)
     scale, spacing = rng.random(2)
     style = int(rng.integers(STYLES))
-    is_odd = scale < ODD_SCALE
+    is_odd = bool(scale < ODD_SCALE)
     return Filing(
         series=tuple(_draw_series(rng, len(p.centres_mm), is_odd=is_odd) for p in plan.series),
         markings=markings,
         blank_marked=blank_marked,
-        says_scale=bool(is_odd or scale >= ODD_SCALE + NO_SCALE),
+        says_scale=is_odd or bool(scale >= ODD_SCALE + NO_SCALE),
         spacing_is_gap=bool(spacing < GAP_AS_SPACING),
         says_spacing=bool(not GAP_AS_SPACING <= spacing < GAP_AS_SPACING + NO_SPACING),
         style=style,

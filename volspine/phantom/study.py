@@ -124,12 +124,14 @@ def _series(made: Acquired, number: int) -> Series:
 
 
 def stack_members(plan: SeriesPlan, pose: Pose) -> list[list[int]]:
-    """Return the slices of each stack, ordered towards the left or the head.
+    """Return the slices of each stack, from head to foot, each ordered towards the left or head.
 
     Slices steeper than 45 degrees, as along L5/S1, are ordered towards the back, as in reading.
     """
     numbers = sorted(set(plan.stacks))
     stacks = [[n for n, stack in enumerate(plan.stacks) if stack == k] for k in numbers]
+    height = pose.to_patient(plan.centres_mm)[:, 2]
+    stacks.sort(key=lambda members: -float(height[members].mean()))
     return [_ordered(plan, members, pose) for members in stacks]
 
 

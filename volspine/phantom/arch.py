@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.canal import smooth_max, vault, wall
+from volspine.phantom.focus import focus
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import PEDICLE_BOTTOM_MM, Section
 from volspine.phantom.tissues import Tissue
@@ -39,6 +40,11 @@ def smooth_min(a: Array, b: Array, width: float) -> Array:
 
 def paint_arch(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint pedicles, laminae, articular and spinous processes, and the ligaments between."""
+    behind = c.v - c.half_depth - c.canal_depth < c.spinous + 8.0
+    focus(canvas, c, u, behind & (np.abs(u) < 51.0), _paint_arch)
+
+
+def _paint_arch(canvas: Canvas, c: Section, u: Array) -> None:
     far = np.abs(u)
     least = float(far.min())
     front = wall(c.canal(), u)
@@ -57,7 +63,7 @@ def paint_arch(canvas: Canvas, c: Section, u: Array) -> None:
     _paint_bone(canvas, upper, front - c.v)
     if joint is not None:
         canvas.paint(joint.capsule, Tissue.CAPSULE)
-        canvas.paint(joint.cleft, Tissue.JOINT, 0.75)
+        canvas.paint(joint.cleft, Tissue.JOINT, 0.6)
 
 
 def _paint_bone(canvas: Canvas, distance: Array, in_body: Array) -> None:
@@ -70,7 +76,7 @@ def _paint_window(canvas: Canvas, c: Section, far: Array, front: Array) -> None:
     """Paint the fat of the space between body, pedicles and joint, wider than the root's tunnel."""
     hollow = ellipse(far - 17.0, c.v - c.half_depth - 5.0, 8.5, 12.5)
     edge = np.maximum(np.maximum(front, 0.45 * c.half_depth) - c.v, 9.0 - far)
-    none = 99.0 * (c.segment > _LAST_FACET)
+    none = np.float32(99.0) * (c.segment > _LAST_FACET)
     canvas.paint(smooth_max(hollow, edge, 2.0) + none, Tissue.EPIDURAL_FAT)
 
 
@@ -163,18 +169,17 @@ class _Joint:
         sin, cos = np.sin(angle), np.cos(angle)
         along, across = x * sin + y * cos, x * cos - y * sin
         bent = across + 0.035 * (along - 1.0) ** 2
-        none = 99.0 * (c.segment > _LAST_FACET)
+        none = np.float32(99.0) * (c.segment > _LAST_FACET)
         up = np.maximum(-1.0 - c.w, 0.0) / 9.0 + np.maximum(c.w - 8.0, 0.0) / 9.0
         down = np.maximum(c.w, 0.0) / 10.5 + np.maximum(-10.0 - c.w, 0.0) / 8.0
         superior = _egg(along - 0.3, bent - 2.6, up, (7.6 + 0.35 * worn, 5.4 + 0.45 * worn))
         inferior = _egg(along - 1.2, bent + 2.9, down, (7.2 + 0.25 * worn, 5.4 + 0.2 * worn))
-        tall = np.abs(c.w - 0.5) - 8.0 + none
-        slit = np.maximum(np.abs(along - 0.5) - 6.3, tall)
+        slit = ellipse(along - 0.5, c.w - 0.5, 6.5, 9.0) + none
         return cls(
             superior=smooth_max(superior, 0.7 - bent, 1.0) + none,
             inferior=smooth_max(inferior, bent + 0.7, 1.0) + none,
             capsule=np.maximum(np.abs(bent) - 0.4 - 0.7 * space, slit),
-            cleft=np.maximum(np.abs(bent) - 0.5 * space, slit + 0.8),
+            cleft=np.maximum(np.abs(bent) - 0.75 * space + 0.4, slit + 0.8),
         )
 
 

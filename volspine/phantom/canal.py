@@ -149,5 +149,10 @@ def sac_distance(c: CanalSection, u: Array, v: Array) -> Array:
 
 def smooth_max(a: Array, b: Array, width: float) -> Array:
     """Return a maximum that rounds the edge where its arguments meet."""
-    h = np.maximum(width - np.abs(a - b), 0.0) / width
-    return np.asarray(np.maximum(a, b) + h * h * width * 0.25)
+    h = np.asarray(np.abs(a - b))
+    np.subtract(width, h, out=h)
+    np.maximum(h, 0.0, out=h)
+    h *= h
+    h *= 0.25 / width
+    h += np.maximum(a, b)
+    return h

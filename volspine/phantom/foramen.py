@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy
 from volspine.phantom.canal import plateau, smooth_max
+from volspine.phantom.focus import focus
 from volspine.phantom.narrowing import ANGLES
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import ROOT_RADIUS_MM, Section
@@ -20,6 +21,9 @@ Array = NDArray[np.floating]
 
 TUNNEL_MM = 17.5
 """Middle of the tunnel, from the midline."""
+
+_REACH_MM, _END_MM = 14.0, 36.0
+"""How far a tunnel reaches from its axis, and how far to the side the root is painted."""
 
 
 def root_offset(c: Section, u: Array) -> tuple[Array, Array]:
@@ -36,6 +40,14 @@ def root_offset(c: Section, u: Array) -> tuple[Array, Array]:
 
 def paint_foramina(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> None:
     """Paint the fat of the tunnel and the exiting root, both sides."""
+    far = np.abs(u)
+    behind, under = root_offset(c, u)
+    near = behind * behind + under * under < _REACH_MM**2
+    wanted = near & (far > 7.0) & (far < _END_MM + 1.0)
+    focus(canvas, c, u, wanted, lambda *part: _paint_tunnel(*part, anatomy))
+
+
+def _paint_tunnel(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> None:
     far = np.abs(u)
     behind, under = root_offset(c, u)
     radius = np.sqrt(behind * behind + under * under) + 1e-6
@@ -56,7 +68,7 @@ def paint_foramina(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> No
     canvas.paint(radius - root - clearance * open_, Tissue.EPIDURAL_FAT)
     # The ganglion lies in the tunnel; the root is thinner on its way in and out.
     slim = 1.3 * (1.0 - plateau(far - TUNNEL_MM, 3.5, 9.0))
-    nerve = smooth_max(radius - root + slim, np.maximum(9.0 - far, far - 36.0), 2.0)
+    nerve = smooth_max(radius - root + slim, np.maximum(9.0 - far, far - _END_MM), 2.0)
     canvas.paint(nerve, Tissue.ROOT)
 
 
@@ -73,9 +85,10 @@ def root_radius(angle: Array, flatness: Array) -> Array:
 
 def _around(table: NDArray[np.float64], c: Section, angle: Array) -> Array:
     """Interpolate each point's segment row of a table of directions at an angle."""
-    place = (angle * (ANGLES / (2 * np.pi))) % ANGLES
-    first = np.floor(place).astype(np.int64)
-    share = place - first
-    row = np.broadcast_to(c.segment, angle.shape)
-    near, far = table[row, first % ANGLES], table[row, (first + 1) % ANGLES]
-    return np.asarray(near * (1 - share) + far * share, dtype=np.float32)
+    place = (angle * np.float32(ANGLES / (2 * np.pi))) % np.float32(ANGLES)
+    first = place.astype(np.intp)
+    share = place - first.astype(np.float32)
+    row = np.broadcast_to(c.segment * ANGLES, angle.shape)
+    values = table.astype(np.float32).ravel()
+    near, far = values[row + first % ANGLES], values[row + (first + 1) % ANGLES]
+    return np.asarray(near + (far - near) * share, dtype=np.float32)

@@ -34,6 +34,12 @@ class Canvas(Protocol):
     def part(self, box: Box) -> "Canvas":
         """Return a canvas over a box of the points; what is painted there is painted here."""
 
+    def lift(self, index: NDArray[np.intp]) -> "Canvas":
+        """Return a canvas over a copy of some points of a list."""
+
+    def put(self, index: NDArray[np.intp], part: Any) -> None:
+        """Put back what `lift` returned, as it was painted meanwhile."""
+
 
 class SignalCanvas:
     """Signals of several sequences.
@@ -70,6 +76,14 @@ class SignalCanvas:
         """Return a canvas over a box of the points."""
         return SignalCanvas(self.values[(slice(None), *box)], self.signals, self.pixel_mm)
 
+    def lift(self, index: NDArray[np.intp]) -> "SignalCanvas":
+        """Return a canvas over a copy of some points of a list."""
+        return SignalCanvas(self.values[:, index], self.signals, self.pixel_mm)
+
+    def put(self, index: NDArray[np.intp], part: Any) -> None:
+        """Put back what `lift` returned."""
+        self.values[:, index] = part.values
+
 
 class LabelCanvas:
     """Index of the topmost tissue at every point.
@@ -89,6 +103,14 @@ class LabelCanvas:
     def part(self, box: Box) -> "LabelCanvas":
         """Return a canvas over a box of the points."""
         return LabelCanvas(self.values[box])
+
+    def lift(self, index: NDArray[np.intp]) -> "LabelCanvas":
+        """Return a canvas over a copy of some points of a list."""
+        return LabelCanvas(self.values[index])
+
+    def put(self, index: NDArray[np.intp], part: Any) -> None:
+        """Put back what `lift` returned."""
+        self.values[index] = part.values
 
 
 def _touched(share: NDArray[np.float32], shape: tuple[int, ...]) -> Any:

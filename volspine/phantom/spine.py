@@ -17,7 +17,9 @@ from volspine.phantom.canal import (
     smooth_max,
     wall,
 )
+from volspine.phantom.focus import focus
 from volspine.phantom.painting import Canvas
+from volspine.phantom.sacrum import in_sacrum, paint_wings
 from volspine.phantom.section import Section
 from volspine.phantom.subject import Subject
 from volspine.phantom.tissues import Tissue
@@ -29,7 +31,14 @@ Array = NDArray[np.floating]
 
 def paint_column(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint vertebral bodies and discs, and the wings of the sacrum."""
-    _paint_wings(canvas, c, u)
+    far = np.abs(u)
+    sacrum = in_sacrum(c)
+    if sacrum.any():
+        focus(canvas, c, u, sacrum & (far < 2.6 * c.half_width), paint_wings)
+    focus(canvas, c, u, far < c.half_width + 3.0, _paint_bodies)
+
+
+def _paint_bodies(canvas: Canvas, c: Section, u: Array) -> None:
     outline = _outline(c, u)
     across = (u / c.half_width) ** 2 + (c.v / c.half_depth) ** 2
     endplates = np.minimum(c.under, c.over) + 1.1 * np.clip(1.0 - across, 0.0, 1.0)
@@ -54,17 +63,6 @@ def _paint_nucleus(canvas: Canvas, c: Section, u: Array) -> None:
     canvas.paint(np.full_like(core, -99.0), Tissue.NUCLEUS, core * cleft * c.hydration)
 
 
-def _paint_wings(canvas: Canvas, c: Section, u: Array) -> None:
-    """Paint the lateral masses of the sacrum, which taper from S1 downwards."""
-    sacral = (c.segment >= 9) * (c.segment + c.below / np.maximum(c.below + c.above, 1.0) - 9.0)
-    half_width = 56.0 - 9.0 * np.maximum(sacral - 1.0, 0.0)
-    tall = np.where(c.segment == 9, c.over + 0.10 * np.abs(u), np.where(c.segment > 9, -9.0, 99.0))
-    slope = np.abs(c.v - c.half_depth * 0.5 - 0.16 * np.abs(u)) - 13.0
-    wing = smooth_max(smooth_max(np.abs(u) - half_width, slope, 6.0), tall, 4.0)
-    canvas.paint(wing, Tissue.CORTEX)
-    canvas.paint(wing + 1.0, Tissue.MARROW)
-
-
 def _outline(c: Section, u: Array) -> Array:
     """Signed distance to the side of bodies and discs, across the spine."""
     v = np.where(c.v > 0, np.maximum(c.v - rear_profile(c.canal(), u), 0.0), c.v)
@@ -76,6 +74,10 @@ def _outline(c: Section, u: Array) -> Array:
 
 def paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint ligamentum flavum, epidural fat, the dural sac and the roots that descend in it."""
+    focus(canvas, c, u, np.abs(u) < c.canal_half_width + 1.5, _paint_canal)
+
+
+def _paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
     canal = c.canal()
     far, front, back = np.abs(u), wall(canal, u), roof(canal, u)
     low = smooth_max(front - c.v, far - c.canal_half_width, 3.0)
@@ -107,9 +109,15 @@ def _paint_traversing(canvas: Canvas, c: Section, u: Array, front: Array) -> Non
 def paint_cauda(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
     """Paint the roots of the cauda equina inside the sac; they crowd as it shrinks."""
     a, b = sac_axes(c.canal())
+    wanted = (np.abs(u) < a) & (np.abs(c.v - sac_centre(c.canal())) < b)
+    focus(canvas, c, u, wanted, lambda *part: _paint_roots(*part, subject))
+
+
+def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
+    a, b = sac_axes(c.canal())
     middle = sac_centre(c.canal())
     share = np.clip((_vertebra(c) - 5.0) / 5.0, 0.0, 1.0)
-    for high, low in zip(*subject.roots, strict=True):
+    for high, low in zip(*subject.roots.astype(np.float32), strict=True):
         x = u - (high[0] + (low[0] - high[0]) * share) * (a - 0.7)
         y = c.v - middle - (high[1] + (low[1] - high[1]) * share) * (b - 0.7)
         canvas.paint(np.sqrt(x * x + y * y) - np.minimum(0.62, 0.2 * b), Tissue.ROOT, 0.9)
@@ -118,6 +126,8 @@ def paint_cauda(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
 def paint_cord(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
     """Paint the cord, which tapers to its tip behind L1."""
     left = np.clip((subject.conus - _vertebra(c)) / 1.2, 0.0, 1.0)
+    if not left.any():
+        return
     taper = np.sqrt(left)
     canal = c.canal()
     radius = np.sqrt((u / 4.6) ** 2 + ((c.v - sac_centre(canal) - 1.0) / 3.5) ** 2)

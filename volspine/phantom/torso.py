@@ -11,6 +11,7 @@ from volspine.phantom.abdomen import paint_abdomen
 from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.muscles import back_surface, paint_muscles
 from volspine.phantom.painting import Canvas
+from volspine.phantom.sacrum import paint_pelvis
 from volspine.phantom.surroundings import Surroundings, texture
 from volspine.phantom.tissues import Tissue
 
@@ -23,6 +24,7 @@ def paint_torso(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     """Paint skin, fat, the abdomen, muscles and vessels."""
     _paint_wall(canvas, p, anatomy)
     paint_abdomen(canvas, p, anatomy)
+    paint_pelvis(canvas, p, anatomy)
     paint_muscles(canvas, p, anatomy)
 
 

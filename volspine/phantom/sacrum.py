@@ -1,0 +1,70 @@
+"""The pelvis, painted: the sacrum's lateral masses and, beside them, the iliac bones.
+
+The wings spread from S1, slope downwards to the sides and taper to S5; bodies, the rudimentary disc
+of S1/S2, sacral canal and laminae are those of the column and the arch. The ilium is a curved plate
+from the spine behind the sacroiliac joint to the crest, with iliacus inside and gluteal muscles
+outside.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.phantom.anatomy import Anatomy
+from volspine.phantom.canal import smooth_max
+from volspine.phantom.painting import Canvas
+from volspine.phantom.section import Section
+from volspine.phantom.surroundings import Surroundings
+from volspine.phantom.tissues import Tissue
+
+__all__ = ["in_sacrum", "paint_pelvis", "paint_wings"]
+
+Array = NDArray[np.floating]
+
+_L5_S1 = 9
+"""Segment above the sacrum."""
+
+_PLATE_MM = 114.0
+"""Length of the iliac plate across the body."""
+
+
+def in_sacrum(c: Section) -> NDArray[np.bool_]:
+    """Return which points are at the height of the sacrum."""
+    return np.asarray((c.segment > _L5_S1) | ((c.segment == _L5_S1) & (c.over < 3.0)))
+
+
+def paint_wings(canvas: Canvas, c: Section, u: Array) -> None:
+    """Paint the lateral masses of the sacrum, with the sacroiliac joint at their side."""
+    far = np.abs(u)
+    share = c.below / np.maximum(c.below + c.above, np.float32(1.0))
+    down = np.maximum(c.segment.astype(np.float32) + share - np.float32(_L5_S1 + 1), 0.0)
+    side = far - c.half_width * (2.15 - 0.13 * down)
+    # The joint runs outwards as it comes forwards.
+    side = side + 0.22 * (c.v - 8.0)
+    slab = np.abs(c.v - 0.5 * c.half_depth - 0.14 * far) - 13.5 + 2.0 * down
+    top = np.where(c.segment == _L5_S1, c.over + 0.18 * far, np.float32(-9.0))
+    wing = smooth_max(smooth_max(side, slab, 7.0), top, 4.0)
+    canvas.paint(wing - 0.8, Tissue.CAPSULE, 0.8)
+    canvas.paint(wing, Tissue.CORTEX)
+    canvas.paint(wing + 1.0, Tissue.MARROW)
+
+
+def paint_pelvis(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
+    """Paint the iliac bones and the muscles on both of their faces."""
+    size = anatomy.subject.size
+    box = p.within(-62.0, 76.0, 125.0 * size)
+    if box is None or float(p.z.min()) > -38.0:
+        return
+    canvas, p = canvas.part(box), p.part(box)
+    x, y = p.far - 43.0 * size, p.back - 50.0 * size
+    along, across = 0.553 * x - 0.833 * y, 0.833 * x + 0.553 * y
+    across = across + 0.0022 * (along - 57.0) ** 2 - 4.0
+    crest = p.z + 42.0 + 0.011 * (along - 75.0) ** 2
+    ends = np.maximum(-along, along - _PLATE_MM * size)
+    thick = 4.5 + 4.0 * np.exp(-((along / 30.0) ** 2))
+    outer = smooth_max(np.maximum(np.abs(across - thick - 11.0) - 12.0, ends - 3.0), crest + 9, 8.0)
+    canvas.paint(outer, Tissue.MUSCLE)
+    inner = np.maximum(np.abs(across + thick + 4.0) - 6.0, np.maximum(34.0 - along, ends))
+    canvas.paint(smooth_max(inner, crest + 4.0, 6.0), Tissue.MUSCLE)
+    plate = smooth_max(np.maximum(np.abs(across) - thick, ends), 0.7 * crest, 5.0)
+    canvas.paint(plate, Tissue.CORTEX)
+    canvas.paint(plate + 1.4, Tissue.MARROW)

@@ -190,11 +190,11 @@ def _crop(cutout: Cutout, part: Part | None, points_mm: FloatArray) -> Crop:
     if part is not None:
         rows, columns = (torch.arange(n, dtype=torch.float64) for n in cutout.shape.pixels)
         column, row = (
-            (line[0] * rows[:, None] + line[1] * columns + line[2])[None]
-            for line in cutout.turn.tolist()
+            line[0] * rows[:, None] + line[1] * columns + line[2] for line in cutout.turn.tolist()
         )
-        depth = torch.arange(cutout.shape.slices, dtype=torch.float64) + cutout.first
-        image = part.at((column, row, depth[:, None, None])) * mask
+        shown = cutout.slices
+        where = slice(shown.start - cutout.first, shown.stop - cutout.first)
+        image[where] = part.slices_at(column, row, shown) * mask[where]
     index = np.linalg.solve(affine[:3, :3], (points_mm - affine[:3, 3]).T).T
     return Crop(image, mask, torch.from_numpy(affine), torch.from_numpy(index).float())
 

@@ -34,11 +34,11 @@ class CropShape:
     pixel_mm: float
 
 
-SAGITTAL = CropShape(slices=12, pixels=(128, 128), pixel_mm=0.625)
+SAGITTAL = CropShape(slices=11, pixels=(128, 128), pixel_mm=0.625)
 """About 50 mm from side to side, 80 mm from top to bottom and from front to back."""
 
-AXIAL = CropShape(slices=5, pixels=(128, 128), pixel_mm=0.625)
-"""About 22 mm from top to bottom, 80 mm from front to back and from side to side."""
+AXIAL = CropShape(slices=5, pixels=(128, 128), pixel_mm=0.5)
+"""About 22 mm from top to bottom, 64 mm from front to back and from side to side."""
 
 
 @dataclass(frozen=True)

@@ -70,13 +70,28 @@ class Part:
         Args:
             index: Column, row and slice, of shapes that broadcast to (X, Y, Z).
         """
-        sizes = self.values.shape[::-1]
-        lattice = torch.empty((*np.broadcast_shapes(*(n.shape for n in index)), 3))
-        for axis, (place, first, size) in enumerate(zip(index, self.start, sizes, strict=True)):
-            lattice[..., axis] = 2.0 * (place - first) / max(size - 1, 1) - 1.0
+        lattice = _lattice(index, self.start, self.values.shape[::-1])
         return torch.nn.functional.grid_sample(
             self.values[None, None], lattice[None], padding_mode="border", align_corners=True
         )[0, 0]
+
+    def slices_at(self, column: torch.Tensor, row: torch.Tensor, slices: range) -> torch.Tensor:
+        """Interpolate whole slices at fractional pixels of shape (H, W); returns (D, H, W)."""
+        lattice = _lattice((column, row), self.start[:2], self.values.shape[:0:-1])
+        wanted = self.values[slices.start - self.start[2] : slices.stop - self.start[2]]
+        return torch.nn.functional.grid_sample(
+            wanted[None], lattice[None], padding_mode="border", align_corners=True
+        )[0]
+
+
+def _lattice(
+    index: tuple[torch.Tensor, ...], start: tuple[int, ...], sizes: tuple[int, ...]
+) -> torch.Tensor:
+    """Return indices as `grid_sample` counts them, from -1 at the first voxel to 1 at the last."""
+    lattice = torch.empty((*np.broadcast_shapes(*(n.shape for n in index)), len(index)))
+    for axis, (place, first, size) in enumerate(zip(index, start, sizes, strict=True)):
+        lattice[..., axis] = 2.0 * (place - first) / max(size - 1, 1) - 1.0
+    return lattice
 
 
 class Scene:

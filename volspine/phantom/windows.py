@@ -29,10 +29,13 @@ from volspine.types import FloatArray
 
 __all__ = ["MARGIN", "Patch", "Receiver", "Window", "cut", "interpolation", "render_window", "tune"]
 
-MARGIN = 12
+MARGIN = 10
 """Acquired pixels painted around a window, where the kernel is cut off."""
 
-_SCOUT_PIXELS, _SCOUT_SLICES = 48, 6
+MOST_SUB_SLICES = 3
+"""More sub-slices than this change an image by about 2 % of its spread and are not painted."""
+
+_SCOUT_PIXELS, _SCOUT_SLICES = 40, 5
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ def cut(plan: SeriesPlan, slices: Sequence[int], rows: range, columns: range) ->
         stacks=tuple(plan.stacks[n] for n in which),
         acquired=size,
         matrix=size,
+        sub_slices=min(plan.sub_slices, MOST_SUB_SLICES),
     )
 
 
@@ -195,7 +199,7 @@ def _receive(
         noise *= np.float32(receiver.sigma)
         noise[0] += signal
         real, imaginary = down @ (torch.from_numpy(noise) @ across)
-        values = torch.hypot(real, imaginary)
+        values = real.square_().addcmul_(imaginary, imaginary).sqrt_()
     else:
         values = (down @ (torch.from_numpy(signal) @ across)).abs()
     return Patch((values * receiver.scale).clamp_(max=4095.0), (wide.start, tall.start))

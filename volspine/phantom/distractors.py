@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from volspine.phantom.frame import FIRST_SEGMENT
-from volspine.phantom.subject import Subject
+from volspine.phantom.subject import Subject, open_behind
 from volspine.types import FloatArray
 
 __all__ = ["RATES", "distract"]
@@ -50,7 +50,8 @@ def distract(subject: Subject, rng: np.random.Generator, *, transitional: bool =
         discs=subject.discs * _lowered(len(subject.discs), rng),
         joints=subject.joints + _effusion(subject.joints.shape, rng),
     )
-    return _transitional(changed, kind) if transitional else changed
+    changed = _transitional(changed, kind) if transitional else changed
+    return replace(changed, bends=open_behind(changed))
 
 
 def _slips(subject: Subject, rng: np.random.Generator) -> FloatArray:
@@ -100,7 +101,7 @@ def _transitional(subject: Subject, kind: int) -> Subject:
     discs, bends, hydration = subject.discs.copy(), subject.bends.copy(), subject.hydration.copy()
     widths = subject.widths.copy()
     if kind > 0:
-        discs[last + 1] = 0.75 * discs[last]
+        discs[last + 1] = max(0.75 * discs[last], 6.5)
         bends[last + 1], hydration[last + 1] = np.deg2rad(6.0), 0.7
         bends[last] *= 0.7
     else:

@@ -141,8 +141,7 @@ class Frame:
         curve = p * (1 + 2 * r) * (1 - r) ** 2 + m * r * (1 - r) ** 2
         curve = curve + q * r**2 * (3 - 2 * r) + n * r**2 * (r - 1)
         # A slipped vertebra moves as a whole: all of the step lies between the endplates.
-        x = np.clip((r - 0.36) / 0.28, 0.0, 1.0)
-        curve = curve + slip * (x * x * (3 - 2 * x))
+        curve = curve + slip * np.clip((r - 0.36) / 0.28, 0.0, 1.0)
         over = (t[:, None] - r) * length[:, None]
         curve = curve + over * np.where(over < 0, down[segment], down[segment + 1])
         tilt = self.tilts[segment] * (1 - r[:, 0]) + self.tilts[segment + 1] * r[:, 0]

@@ -52,7 +52,7 @@ _BANDS: dict[Lesion, tuple[tuple[float, float], ...]] = {
     Lesion.SCHMORL: ((-7, 7), (-2.5, -1.0), (-0.4, 0.3), (3, 6), (2.5, 4.5), (3, 6)),
     Lesion.HAEMANGIOMA: ((-10, 10), (-7.5, -6.5), (-0.35, 0.35), (4, 7), (4, 5.5), (4, 7)),
     Lesion.FISSURE: ((-5, 5), (-1.2, 1.2), (0.84, 0.88), (1.6, 3.2), (0.9, 1.5), (0.9, 1.3)),
-    Lesion.OSTEOPHYTE: ((-7, 7), (-1.2, 0.2), (-1.04, -0.98), (8, 15), (2.4, 3.6), (3, 5.5)),
+    Lesion.OSTEOPHYTE: ((-7, 7), (-2.2, -0.8), (-1.02, -0.96), (8, 15), (2.6, 4.0), (3, 5.5)),
     Lesion.CYST: ((6, 10), (-4, 4), (1.15, 1.5), (4, 7), (5, 8), (3.5, 5.5)),
 }
 
@@ -201,10 +201,8 @@ def _paint_fissure(canvas: Canvas, blob: Array, bone: Array, height: Array) -> N
 
 def _paint_osteophyte(canvas: Canvas, blob: Array, bone: Array, height: Array) -> None:
     """Paint a spur in front of a body; what lies inside the body or the disc stays as it is."""
-    del height
-    spur = np.maximum(blob, -0.3 - bone)
-    canvas.paint(spur, Tissue.CORTEX)
-    canvas.paint(spur + 0.9, Tissue.MARROW)
+    canvas.paint(np.maximum(blob, -0.3 - bone), Tissue.CORTEX)
+    canvas.paint(np.maximum(blob + 0.9, height + 0.9), Tissue.MARROW)
 
 
 def _paint_cyst(canvas: Canvas, blob: Array, bone: Array, height: Array) -> None:

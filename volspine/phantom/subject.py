@@ -16,7 +16,7 @@ from volspine.phantom.frame import VERTEBRAE
 from volspine.phantom.tissues import Tissue
 from volspine.types import FloatArray
 
-__all__ = ["Subject", "draw_subject"]
+__all__ = ["Subject", "draw_subject", "open_behind"]
 
 _HEIGHT = (20, 21, 22, 23, 25, 26.3, 27.5, 28, 27.3, 26, 26.5, 23, 20, 17, 14)
 _DEPTH = (28, 29, 30, 31, 32.8, 34.1, 34.6, 35.2, 35.5, 34.7, 31, 22, 17, 13, 10)
@@ -166,7 +166,7 @@ def draw_subject(
         folds=_waves(rng, 22.0, 70.0),
         roots=_roots(rng),
     )
-    return replace(subject, bends=_open_behind(subject))
+    return replace(subject, bends=open_behind(subject))
 
 
 def _factor(rng: np.random.Generator, deviation: float, spread: float) -> float:
@@ -178,7 +178,7 @@ def _bends(rng: np.random.Generator, spread: float) -> FloatArray:
     return np.deg2rad(np.array(_BEND) * lordosis + rng.normal(0, 3.0, len(_BEND)))
 
 
-def _open_behind(subject: Subject) -> FloatArray:
+def open_behind(subject: Subject) -> FloatArray:
     """Return the bends, none so strong that the vertebrae meet behind their disc."""
     lean, half = np.tan(subject.wedges / 2), (subject.depths[:-1] + subject.depths[1:]) / 4
     most = lean[:-1] + lean[1:] + (subject.discs - LEAST_BEHIND_MM) / half

@@ -63,6 +63,7 @@ class Stage(StrEnum):
     NOISE = "noise"
     LESIONS = "lesions"
     FILES = "files"
+    ARTEFACTS = "artefacts"
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from volspine.dicom.study import Series, Study
 from volspine.geometry.axes import positive_normal
 from volspine.geometry.stack import Stack
 from volspine.phantom.acquire import acquire
+from volspine.phantom.artefacts import draw_artefacts, render_marred
 from volspine.phantom.filing import Filing, file_study, rescale
 from volspine.phantom.labels import drop_labels, read_labels
 from volspine.phantom.plan import Plan, Pose, SeriesPlan, draw_plan
-from volspine.phantom.render import render_series
 from volspine.phantom.spec import Cohort, Spec, Stage
 from volspine.phantom.truth import Truth, build_truth
 from volspine.types import FloatArray, IntArray
@@ -70,10 +70,11 @@ def acquire_study(spec: Spec) -> Acquired:
     """Make one study: truth, plan, pixels and labels."""
     made = outline_study(spec)
     truth, plan = made.truth, made.plan
-    rng = spec.stream(Stage.NOISE)
+    rng, marring = spec.stream(Stage.NOISE), spec.stream(Stage.ARTEFACTS)
     pixels = []
     for group in shared_slices(plan):
-        images = render_series(truth.anatomy, group)
+        found = [draw_artefacts(marring, spec, p, truth.anatomy) for p in group]
+        images = render_marred(truth.anatomy, group, found)
         pixels += [acquire(image, p, rng) for image, p in zip(images, group, strict=True)]
     return replace(made, pixels=tuple(pixels))
 

@@ -4,13 +4,10 @@ import numpy as np
 import pytest
 
 from volspine.anatomy import Protocol
+from volspine.dicom.bodypart import named_part
 from volspine.dicom.instance import Acquisition
-from volspine.dicom.protocol import (
-    recognize,
-    recognize_images,
-    weighting_from_name,
-    weighting_from_times,
-)
+from volspine.dicom.protocol import recognize, recognize_images, recognize_named
+from volspine.dicom.weighting import drawbacks_of, weighting_from_name, weighting_from_times
 from volspine.geometry.affine import stack_affine
 from volspine.geometry.stack import Stack
 
@@ -42,6 +39,10 @@ def test_the_description_tells_the_weighting_or_nothing(name, weighting):
         (12, 4000, None, "other"),
         (40, 900, None, "other"),
         (None, 550, None, None),
+        (None, None, 160, "t2"),
+        (12, 4000, 165, "t2"),
+        (110, 9000, 2500, "other"),
+        (90, 2500, 20, "t2"),
         (11, None, None, "other"),
     ],
 )
@@ -68,9 +69,9 @@ def test_times_tell_the_weighting_by_spin_echo_rules(echo, repetition, inversion
 def test_the_plane_comes_from_orientation_and_the_weighting_from_the_name(
     plane, description, protocol
 ):
-    found, reason = recognize(plane, Acquisition(description=description))
-    assert found is protocol
-    assert plane in reason
+    found = recognize(plane, Acquisition(description=description))
+    assert found.protocol is protocol
+    assert plane in found.reason
 
 
 def test_a_localizer_is_other_whatever_it_is_called():
@@ -79,12 +80,112 @@ def test_a_localizer_is_other_whatever_it_is_called():
 
 
 def test_a_description_is_never_repeated_in_the_reason():
-    _, reason = recognize("sagittal", Acquisition(description="Canary T2"))
-    assert "Canary" not in reason
+    found = recognize("sagittal", Acquisition(description="Canary T2", body_part="LSPINE CANARY"))
+    assert "canary" not in found.reason.lower()
 
 
 def test_a_silent_header_gives_no_answer():
     assert recognize("sagittal", Acquisition()) is None
+
+
+def times(echo, repetition, inversion=None, **rest):
+    return Acquisition(
+        echo_time=float(echo),
+        repetition_time=float(repetition),
+        inversion_time=None if inversion is None else float(inversion),
+        **rest,
+    )
+
+
+@pytest.mark.parametrize(
+    ("acquisition", "found"),
+    [
+        (times(11, 550), Protocol.SAGITTAL_T1),
+        (times(102, 3500), Protocol.SAGITTAL_T2),
+        (times(45, 4000, 160), Protocol.SAGITTAL_T2),
+        (times(30, 3000), Protocol.OTHER),
+        (times(22, 600, sequence="GR"), Protocol.OTHER),
+        (times(90, 5000, sequence="EP SE"), Protocol.OTHER),
+        (times(102, 3500, image_type=("DERIVED", "PRIMARY", "ADC")), Protocol.OTHER),
+        (times(102, 3500, image_type=("ORIGINAL", "PRIMARY", "P", "ND")), Protocol.OTHER),
+        (times(102, 3500, modality="CT"), Protocol.OTHER),
+        (times(102, 3500, body_part="BRAIN"), Protocol.OTHER),
+        (times(102, 3500, body_part="HEAD"), Protocol.OTHER),
+        (times(102, 3500, study_description="MR knee right"), Protocol.OTHER),
+        (times(102, 3500, description="C-spine", body_part="SPINE"), Protocol.OTHER),
+        (times(102, 3500, description="LSPINE", body_part="BRAIN"), Protocol.SAGITTAL_T2),
+        (times(102, 3500, study_description="cervical and lumbar"), Protocol.SAGITTAL_T2),
+        (times(102, 3500, body_part="SPINE", modality="MR"), Protocol.SAGITTAL_T2),
+        (times(102, 3500, description="head first"), Protocol.SAGITTAL_T2),
+    ],
+)
+def test_a_series_without_a_telling_name_is_known_by_its_attributes(acquisition, found):
+    assert recognize("sagittal", acquisition).protocol is found
+
+
+def test_confidence_orders_agreement_name_times_and_disagreement():
+    agreed, named, timed, torn = (
+        recognize("sagittal", acquisition).confidence
+        for acquisition in (
+            times(100, 3000, description="T2"),
+            Acquisition(description="T2"),
+            times(100, 3000),
+            times(11, 500, description="T2"),
+        )
+    )
+    assert 1 > agreed > named > timed > torn > 0.5
+
+
+def test_times_are_believed_where_the_name_contradicts_them_and_that_is_said():
+    found = recognize("sagittal", times(11, 500, description="T2"))
+    assert found.protocol is Protocol.SAGITTAL_T1
+    assert "although its description says T2" in found.reason
+
+
+def test_a_name_of_another_kind_is_believed_whatever_the_times():
+    assert recognize("sagittal", times(100, 3000, description="PD")).protocol is Protocol.OTHER
+
+
+@pytest.mark.parametrize(
+    ("acquisition", "drawbacks"),
+    [
+        (Acquisition(description="SAG T1 TSE"), ()),
+        (Acquisition(description="T2W_TSE"), ()),
+        (Acquisition(description="T1 +C"), ("after a contrast agent",)),
+        (Acquisition(description="T1 post Gd"), ("after a contrast agent",)),
+        (Acquisition(description="T1 without contrast"), ()),
+        (Acquisition(contrast_agent="Gadovist"), ("after a contrast agent",)),
+        (Acquisition(contrast_agent="NONE"), ()),
+        (Acquisition(description="Sag STIR"), ("fat suppressed",)),
+        (times(45, 4000, 160), ("fat suppressed",)),
+        (Acquisition(options="FS\\SAT"), ("fat suppressed",)),
+        (Acquisition(image_type=("DERIVED", "MPR")), ("reformatted from another series",)),
+        (
+            Acquisition(description="T1 FS", contrast_agent="Dotarem"),
+            ("after a contrast agent", "fat suppressed"),
+        ),
+    ],
+)  # fmt: skip
+def test_drawbacks_of_a_series_are_named_the_worst_first(acquisition, drawbacks):
+    assert drawbacks_of(acquisition) == drawbacks
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("MR L-SPINE W/O", "lumbar spine"), ("LWS nativ", "lumbar spine"), ("sag t2", None),
+        ("SAG T2 SPINE", None), ("t2_tse_c_sp", "cervical spine"), ("3D C SPACE", None),
+        ("HWS", "cervical spine"), ("MRT Kopf", "brain"), ("BRAINSTORM", "brain"),
+        ("t_spine", "thoracic spine"), ("whole spine", None), ("foot first", None),
+    ],
+)  # fmt: skip
+def test_a_part_of_the_body_is_known_by_its_usual_names(text, part):
+    assert named_part(text) == part
+
+
+def test_a_file_named_after_another_part_of_the_body_is_other():
+    assert recognize_named("sagittal", "t2_brain.nii.gz").protocol is Protocol.OTHER
+    assert recognize_named("sagittal", "t2_lumbar.nii.gz").protocol is Protocol.SAGITTAL_T2
 
 
 SAGITTAL = np.array([[0, 1, 0], [0, 0, -1.0]])
@@ -119,7 +220,7 @@ def axial_stack(fluid):
 
 
 def named(*stacks):
-    return [protocol for protocol, _ in recognize_images([[stack] for stack in stacks])]
+    return [found.protocol for found in recognize_images([[stack] for stack in stacks])]
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

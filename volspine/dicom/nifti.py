@@ -27,7 +27,7 @@ from volspine.dicom.files import ReadableFile
 from volspine.dicom.identity import name_of_files
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import Limits
-from volspine.dicom.protocol import recognize_images, recognize_named
+from volspine.dicom.protocol import Recognized, recognize_images, recognize_named
 from volspine.dicom.study import Series, Source, Study
 from volspine.errors import (
     GeometryError,
@@ -128,17 +128,18 @@ def read_nifti(file: ReadableFile, *, protocol: Protocol | None, limits: Limits)
     origins = turned[:3, 3] + np.arange(slices)[:, None] * turned[:3, 2]
     stack = Stack(turned, origins, (columns, rows), _Loader(file, axes, flips))
     if protocol is not None:
-        known, reason = protocol, "as the caller said"
+        answer = Recognized(protocol, "as the caller said", 1.0)
     else:
         named = recognize_named(plane, Path(file.name).name)
-        known, reason = named or recognize_images([[stack]])[0]
+        answer = named or recognize_images([[stack]])[0]
     uid = name_of_files([file])
     source = Source(file.path, None, "", "")
     return Series(
         uid=uid,
         name=f"nifti-{uid[:8]}",
-        protocol=known,
-        reason=f"{plane_reason}; {reason}",
+        protocol=answer.protocol,
+        reason=f"{plane_reason}; {answer.reason}",
+        confidence=answer.confidence,
         stacks=[stack],
         repairs=stack.repairs,
         instances=[[source] * slices],

@@ -1,35 +1,41 @@
-"""Protocol: which series is which, and why we think so.
+"""Protocol: which series is which, why we think so, and how sure that is.
 
-Asked in this order, the first that answers wins: the challenge's table; what the series is called;
-its echo, repetition and inversion times; the contrast of the image itself. The plane comes from the
-orientation of the slices, never from a name, and overrules the table where the two cannot both be
-right.
+Asked in this order, the first that answers wins: the challenge's table; what the series is called
+and its echo, repetition and inversion times; the contrast of the image itself. The plane comes from
+the orientation of the slices, never from a name, and overrules the table where the two cannot both
+be right. What is no MR image, or of another part of the body, is none of the three.
+
+Confidence, from 0 to 1:
+
+    1            the challenge's table or the caller says so
+    .95          name and times agree; another part of the body or kind of image is named
+    .9, .85      only the name, only the times
+    .6           name and times disagree
+    .5 to .8     by image, the higher the further from the border
+    0            nothing tells
 """
 
-import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from volspine.anatomy import Protocol
 from volspine.challenge import description_from_protocol
+from volspine.dicom.bodypart import LUMBAR, named_part, why_not_lumbar_mr
 from volspine.dicom.contrast import Bands, fluid_contrast
 from volspine.dicom.instance import Acquisition
+from volspine.dicom.weighting import (
+    BOTH,
+    NAMED,
+    Answer,
+    Weighting,
+    weighting_from_header,
+    weighting_from_name,
+)
 from volspine.errors import VolspineError
 from volspine.geometry.axes import Plane
 from volspine.geometry.stack import Stack
 
-__all__ = [
-    "Answer",
-    "Weighting",
-    "from_table",
-    "recognize",
-    "recognize_images",
-    "recognize_named",
-    "weighting_from_name",
-    "weighting_from_times",
-]
-
-Weighting = Literal["t1", "t2", "other"]
+__all__ = ["Recognized", "from_table", "recognize", "recognize_images", "recognize_named"]
 
 _PROTOCOLS: dict[tuple[Plane, Weighting], Protocol] = {
     ("sagittal", "t1"): Protocol.SAGITTAL_T1,
@@ -43,14 +49,6 @@ _DENIED_BY: dict[Protocol, Plane] = {
     Protocol.AXIAL_T2: "sagittal",
 }
 
-_NEITHER = re.compile(
-    r"loc|scout|survey|plan|myelo|dwi|diff|adc|ep2d|fmri|bold|asl|perf|flow|phase|map|"
-    r"\bpd|proton|subtraction|swi|haste|mosaic",
-)
-_T2 = re.compile(r"(?<![a-z])t2|(?<=sag)t2|(?<=ax)t2|(?<=tra)t2|stir|tirm|short.?tau")
-_T1 = re.compile(r"(?<![a-z])t1|(?<=sag)t1|(?<=ax)t1|(?<=tra)t1")
-
-
 BRIGHT_FLUID = 0.75
 """Logarithm of fluid over its surroundings from which an image is T2-weighted."""
 
@@ -61,14 +59,18 @@ APART = 0.25
 """Difference in fluid contrast that tells two sagittal series of a study apart."""
 
 
-class Answer(NamedTuple):
-    """A weighting with the reason for it."""
+class Recognized(NamedTuple):
+    """What a series is, why, and how sure that is (0 to 1)."""
 
-    weighting: Weighting
+    protocol: Protocol
     reason: str
+    confidence: float
 
 
-def from_table(protocol: Protocol, plane: Plane) -> tuple[Protocol, str] | None:
+_CORONAL = Recognized(Protocol.OTHER, "coronal slices", BOTH)
+
+
+def from_table(protocol: Protocol, plane: Plane) -> Recognized | None:
     """Return the protocol of the challenge's table, and the reason; None where the slices deny it.
 
     Args:
@@ -79,35 +81,40 @@ def from_table(protocol: Protocol, plane: Plane) -> tuple[Protocol, str] | None:
     if _DENIED_BY.get(protocol) == plane:
         return None
     if protocol is Protocol.OTHER:
-        return protocol, "the challenge's table describes it as none of the three"
-    return protocol, f"the challenge's table describes it as {description_from_protocol(protocol)}"
+        return Recognized(protocol, "the challenge's table describes it as none of the three", 1.0)
+    described = description_from_protocol(protocol)
+    return Recognized(protocol, f"the challenge's table describes it as {described}", 1.0)
 
 
-def recognize(plane: Plane, acquisition: Acquisition) -> tuple[Protocol, str] | None:
+def recognize(plane: Plane, acquisition: Acquisition) -> Recognized | None:
     """Return the protocol that the header gives, and the reason; None where it does not tell.
 
     Args:
         plane: Plane of the slices, from their orientation.
         acquisition: What the header of a slice says.
     """
+    unfit = why_not_lumbar_mr(acquisition)
+    if unfit is not None:
+        return Recognized(Protocol.OTHER, unfit, BOTH)
     if plane == "coronal":
-        return Protocol.OTHER, "coronal slices"
-    if "LOCALIZER" in acquisition.image_type:
-        return Protocol.OTHER, f"{plane} slices of a localizer (ImageType)"
-    answer = weighting_from_name(acquisition.description) or weighting_from_times(acquisition)
+        return _CORONAL
+    answer = weighting_from_header(acquisition)
     return None if answer is None else _protocol(plane, answer)
 
 
-def recognize_named(plane: Plane, name: str) -> tuple[Protocol, str] | None:
+def recognize_named(plane: Plane, name: str) -> Recognized | None:
     """Return the protocol that a file's name gives, and the reason; None where it does not tell."""
     answer = weighting_from_name(name)
+    part = named_part(name)
+    if part not in (None, LUMBAR):
+        return Recognized(Protocol.OTHER, f"it shows the {part} (its file name)", NAMED)
     if plane == "coronal" or answer is None:
-        return (Protocol.OTHER, "coronal slices") if plane == "coronal" else None
+        return _CORONAL if plane == "coronal" else None
     reason = answer.reason.replace("its description", "its file name")
     return _protocol(plane, Answer(answer.weighting, reason))
 
 
-def recognize_images(unknown: Sequence[Sequence[Stack]]) -> list[tuple[Protocol, str]]:
+def recognize_images(unknown: Sequence[Sequence[Stack]]) -> list[Recognized]:
     """Return the protocol of each series of a study whose headers tell nothing, and the reasons.
 
     Fluid is far brighter than its surroundings in T2 and never in T1. Of several sagittal series
@@ -129,9 +136,10 @@ def recognize_images(unknown: Sequence[Sequence[Stack]]) -> list[tuple[Protocol,
     ]
 
 
-def _protocol(plane: Plane, answer: Answer) -> tuple[Protocol, str]:
+def _protocol(plane: Plane, answer: Answer) -> Recognized:
     protocol = _PROTOCOLS.get((plane, answer.weighting), Protocol.OTHER)
-    return protocol, f"{plane} slices by orientation; {answer.reason}"
+    reason = f"{plane} slices by orientation; {answer.reason}"
+    return Recognized(protocol, reason, answer.confidence)
 
 
 def _contrast(stacks: Sequence[Stack]) -> Bands | None:
@@ -152,48 +160,3 @@ def _from_contrast(plane: Plane, bands: Bands | None, spread: tuple[float, float
     if is_dark or (is_apart and bands.bright == lowest):
         return Answer("t1", f"by image: fluid looks dark (contrast {bands.dark:.1f})")
     return Answer("other", "neither header nor contrast tells the weighting")
-
-
-def weighting_from_name(name: str) -> Answer | None:
-    """Return the weighting that a series' name states; None where it states none.
-
-    The name itself is not repeated: free text may hold anything.
-
-    Example:
-        >>> weighting_from_name("SAG T2 TSE").weighting, weighting_from_name("series 4")
-        ('t2', None)
-    """
-    text = name.lower()
-    if _NEITHER.search(text):
-        return Answer("other", "its description names another kind of image")
-    is_t1, is_t2 = bool(_T1.search(text)), bool(_T2.search(text))
-    if is_t1 == is_t2:
-        return None
-    return Answer("t1", "its description says T1") if is_t1 else Answer("t2", _t2_reason(text))
-
-
-def _t2_reason(text: str) -> str:
-    return "its description says T2" if "t2" in text else "its description says STIR"
-
-
-def weighting_from_times(acquisition: Acquisition) -> Answer | None:
-    """Return the weighting that echo, repetition and inversion times give; None where unsaid.
-
-    Spin-echo rules of thumb (Bernstein et al., Handbook of MRI Pulse Sequences, 2004): a long echo
-    is T2-weighted; short echo and short repetition are T1-weighted; an inversion time of 100 to
-    300 ms nulls fat (STIR); 500 to 1200 ms with a short echo is a T1 FLAIR.
-    """
-    echo, repetition = acquisition.echo_time, acquisition.repetition_time
-    inversion = acquisition.inversion_time or 0.0
-    if echo is None:
-        return None
-    said = f"TE {echo:.0f} ms" + (f", TR {repetition:.0f} ms" if repetition else "")
-    if 100 <= inversion <= 300:
-        return Answer("t2", f"TI {inversion:.0f} ms is STIR")
-    if echo >= 60:
-        return Answer("t2", f"{said} is T2-weighted")
-    if echo <= 35 and repetition is not None:
-        is_flair = 500 <= inversion <= 1200
-        if repetition <= 1200 or is_flair:
-            return Answer("t1", f"{said} is T1-weighted")
-    return Answer("other", f"{said} is neither T1- nor T2-weighted")

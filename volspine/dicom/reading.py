@@ -19,9 +19,10 @@ from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import DEFAULT_LIMITS, Limits
 from volspine.dicom.nifti import is_nifti, read_nifti_study
 from volspine.dicom.parse import read_header
-from volspine.dicom.protocol import from_table, recognize, recognize_images
+from volspine.dicom.protocol import Recognized, from_table, recognize, recognize_images
 from volspine.dicom.series import SeriesBuilder, series_key, short_name
 from volspine.dicom.study import Series, Study
+from volspine.dicom.weighting import drawbacks_of
 from volspine.errors import InputError, MixedStudyError, VolspineError
 
 __all__ = ["build_study", "read_files", "read_study"]
@@ -181,12 +182,13 @@ def _assign(
 ) -> bool:
     """Set a series' protocol from what is said of it; return whether anything is."""
     if given is not None:
-        answer: tuple[Protocol, str] | None = (given, "as the caller said")
+        answer: Recognized | None = Recognized(given, "as the caller said", 1.0)
     else:
         told = None if described is None else from_table(described, series.plane)
         answer = told or recognize(series.plane, acquisition)
+    series.drawbacks = drawbacks_of(acquisition)
     if answer is not None:
-        series.protocol, series.reason = answer
+        series.protocol, series.reason, series.confidence = answer
     return answer is not None
 
 
@@ -194,7 +196,7 @@ def assign_by_image(unknown: Sequence[Series]) -> None:
     """Set the protocols of series that nothing is said of, from their contrast."""
     answers = recognize_images([series.stacks for series in unknown])
     for series, answer in zip(unknown, answers, strict=True):
-        series.protocol, series.reason = answer
+        series.protocol, series.reason, series.confidence = answer
 
 
 def _series_name(root: Path, key: Sequence[str], members: Sequence[Instance]) -> str:

@@ -8,15 +8,17 @@ conformant MR Image Storage object in explicit little endian.
 
 import struct
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element, write_file_meta_info
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     EnhancedMRImageStorage,
@@ -27,7 +29,7 @@ from pydicom.uid import (
 from rle.rle import encode_segment
 
 from volspine.phantom.filing import rescale
-from volspine.phantom.headers import instance_attributes, series_attributes
+from volspine.phantom.headers import Text, instance_attributes, series_attributes
 from volspine.phantom.spec import Header
 from volspine.phantom.study import Acquired
 
@@ -60,7 +62,7 @@ def write_series(made: Acquired, number: int, folder: Path) -> None:
     is_full = made.truth.spec.header is Header.FULL
     for index, pixels in enumerate(made.pixels[number]):
         own = instance_attributes(made, number, index)
-        elements = {**shared, **_encode({**own, **_window(made, number, pixels)})}
+        elements = {**shared, **_encode_texts({**own, **_window(made, number, pixels)})}
         meta = _meta(str(own["SOPInstanceUID"]), is_full=is_full)
         header = b"".join(elements[tag] for tag in sorted(elements))
         name = f"{made.filing.series[number].numbers[index]}.dcm"
@@ -82,7 +84,25 @@ def _encode(attributes: Mapping[str, object]) -> Elements:
     return elements
 
 
-def _window(made: Acquired, number: int, pixels: NDArray[np.uint16]) -> dict[str, object]:
+def _encode_texts(attributes: Mapping[str, Text]) -> Elements:
+    """Encode attributes whose values are text, which all that differ are: quicker than the rest."""
+    elements: Elements = {}
+    for keyword, value in attributes.items():
+        text = value if isinstance(value, str) else "\\".join(value)
+        tag, kind = _place_of(keyword)
+        data = text.encode("ascii") + (b"\0" if kind == b"UI" else b" ") * (len(text) % 2)
+        head = struct.pack("<HH2sH", tag.group, tag.element, kind, len(data))
+        elements[tag] = head + data
+    return elements
+
+
+@cache
+def _place_of(keyword: str) -> tuple[BaseTag, bytes]:
+    tag = Tag(keyword)
+    return tag, dictionary_VR(tag).encode()
+
+
+def _window(made: Acquired, number: int, pixels: NDArray[np.uint16]) -> dict[str, Text]:
     """Return a window over the values of most pixels."""
     ends = np.percentile(pixels[::5, ::5], (0.0, 99.5)).astype(np.uint16)
     low, high = rescale(ends, made.filing.series[number])

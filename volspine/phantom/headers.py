@@ -17,10 +17,13 @@ from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.spec import Header
 from volspine.phantom.study import Acquired
 
-__all__ = ["Attributes", "instance_attributes", "series_attributes"]
+__all__ = ["Attributes", "Text", "instance_attributes", "series_attributes"]
 
 Attributes = dict[str, object]
 """Values by DICOM keyword."""
+
+Text = str | list[str]
+"""One or several values of an attribute that is text."""
 
 _DATE, _TIME = "20240101", "120000"
 
@@ -56,8 +59,8 @@ def series_attributes(made: Acquired, number: int) -> Attributes:
     return {**shared, **_full(made, number)} if is_full else shared
 
 
-def instance_attributes(made: Acquired, number: int, index: int) -> Attributes:
-    """Return what differs from one instance of a series to the next, window excepted.
+def instance_attributes(made: Acquired, number: int, index: int) -> dict[str, Text]:
+    """Return what differs from one instance of a series to the next, window excepted; all text.
 
     Args:
         made: The study.
@@ -221,12 +224,12 @@ def _sequence(plan: SeriesPlan) -> Attributes:
 def _encoding(plan: SeriesPlan) -> Attributes:
     """How the plane is measured: frequency along one axis, phase along the other."""
     high, wide = plan.acquired
-    along_columns = getattr(plan, "phase_axis", 0) == 0
+    along_columns = plan.phase_axis == 0
     phase, frequency = (high, wide) if along_columns else (wide, high)
     return {
-        "PercentSampling": _decimal(round(100 * getattr(plan, "phase_share", 1.0), 3)),
+        "PercentSampling": _decimal(round(100 * plan.phase_share, 3)),
         "PercentPhaseFieldOfView": _decimal(round(100 * phase / frequency, 3)),
-        "NumberOfPhaseEncodingSteps": str(round(phase * getattr(plan, "phase_share", 1.0))),
+        "NumberOfPhaseEncodingSteps": str(round(phase * plan.phase_share)),
         # Frequency rows, frequency columns, phase rows, phase columns.
         "AcquisitionMatrix": [0, wide, high, 0] if along_columns else [high, 0, 0, wide],
         "InPlanePhaseEncodingDirection": "COL" if along_columns else "ROW",

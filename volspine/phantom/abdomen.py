@@ -39,31 +39,33 @@ def paint_abdomen(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
 def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     """Paint loops of bowel: wall, fluid, gas."""
     phase = anatomy.subject.folds[:, 3].astype(np.float32)
-    own = p.x * np.float32(anatomy.handed) >= 0  # the aorta's side
-    ramp = np.minimum(p.far / 30.0, 1.0)
-    turn = phase[0] + 0.35 * (np.where(own, phase[1], phase[2]) - np.float32(np.pi)) * ramp
-    places = (
-        p.far + 16.5 + 7.0 * np.sin(0.055 * p.back + 0.05 * p.z + turn) * ramp,
-        p.back + 6.0 * np.sin(0.06 * p.far + 0.045 * p.z + 2.0 * turn),
-        p.z + 9.0 * np.sin(0.05 * p.far + 0.05 * p.back + 3.0 * turn),
-    )
-    scaled = [place / np.float32(size) for place, size in zip(places, _CELL_MM, strict=True)]
+    across = p.x * np.float32(anatomy.handed)  # towards the aorta's side
+    bends = (0.055 * p.back + 0.05 * p.z, 0.06 * across + 0.045 * p.z, 0.05 * (across + p.back))
+    places = zip((across, p.back, p.z), bends, (9.0, 7.0, 9.0), _CELL_MM, strict=True)
+    scaled = [(x + far * np.sin(bend + turn)) / np.float32(size)
+              for (x, bend, far, size), turn in zip(places, phase[:3], strict=True)]  # fmt: skip
     cells = [np.floor(s) for s in scaled]
     number = cells[0] * 7.0 + cells[1] * 31.0 + cells[2] * 83.0
-    number = number + np.where(own, 0.0, 120.0) * (cells[0] > 0)
     loop = np.mod(number, _LOOPS).astype(np.intp)
-    tables = np.modf(np.outer(phase[:5] + 3.0, np.arange(1, _LOOPS + 1) ** 1.5))[0]
-    shift, round_, long, kind, level = (t.astype(np.float32)[loop] for t in tables)
-    x, y, z = (s - cell - 0.5 for s, cell in zip(scaled, cells, strict=True))
-    y = y + 0.16 * (shift - 0.5)
-    radius = np.sqrt((x / (0.42 + 0.3 * long)) ** 2 + (y / (0.36 + 0.16 * round_)) ** 2
-                     + (z / (0.74 - 0.3 * long)) ** 2)  # fmt: skip
-    reach = (cells[1] + 0.5) * _CELL_MM[1] + 56.0 - 16.0 * np.clip(cells[0] - 1.0, 0.0, 2.0)
-    wall = (radius - 1.0) * 12.0 + np.where(reach > 0.0, 99.0, 0.0).astype(np.float32)
-    canvas.paint(wall, Tissue.MUSCLE, 0.85)
-    lumen = wall + 1.6 + 2.5 * round_
-    canvas.paint(lumen, Tissue.BOWEL, np.clip(0.25 + 1.1 * kind, 0.0, 0.95))
-    gas = np.where(kind > 0.55, 30.0 * (y + 0.5 - 0.95 * level), 99.0)
+    tables = np.modf(np.outer(phase[:4] + 3.0, np.arange(1, _LOOPS + 1) ** 1.5))[0]
+    round_, long, kind, level = (t.astype(np.float32)[loop] for t in tables)
+    x, y, z = (s - cell - np.float32(0.5) for s, cell in zip(scaled, cells, strict=True))
+    squares = ((x / (0.46 + 0.3 * long)) ** 2, (y / (0.42 + 0.14 * round_)) ** 2,
+               (z / (0.76 - 0.3 * long)) ** 2)  # fmt: skip
+    wall = (np.sqrt(squares[0] + squares[1] + squares[2]) - 1.0) * np.float32(12.0)
+    behind = (cells[1] + 0.5) * _CELL_MM[1] + 57.0
+    beside = np.clip(np.abs(cells[0] + 0.5) * _CELL_MM[0] - 40.0, 0.0, 45.0)
+    wall = wall + np.float32(99.0) * (behind > 0.8 * beside)
+    canvas.paint(wall, Tissue.MUSCLE, 0.8)
+    # Where loops touch, the edge of a cell is their wall.
+    edge = np.maximum(np.maximum(np.abs(x) * _CELL_MM[0] - _CELL_MM[0] / 2,
+                                 np.abs(y) * _CELL_MM[1] - _CELL_MM[1] / 2),
+                      np.abs(z) * _CELL_MM[2] - _CELL_MM[2] / 2)  # fmt: skip
+    lumen = np.maximum(wall + 1.2 + 1.5 * round_, edge + 0.9)
+    swirl = 2.0 * np.sin(0.21 * across + 0.13 * p.z + 9.0 * level)
+    mixed = 0.22 * np.sin(0.5 * p.back + 0.28 * p.z + swirl)
+    canvas.paint(lumen, Tissue.BOWEL, np.clip(0.2 + 0.9 * kind + mixed, 0.0, 0.95))
+    gas = np.where(kind > 0.62, 27.0 * (y + 0.5 - 0.9 * level), np.float32(99.0))
     canvas.paint(np.maximum(lumen + 0.5, gas), Tissue.AIR, 0.95)
 
 
@@ -77,7 +79,8 @@ def _paint_solid(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     kidney = (np.sqrt((along / 27.0) ** 2 + (across / 21.0) ** 2 + tall) - 1.0) * 21.0
     canvas.paint(kidney, Tissue.ORGAN)
     canvas.paint(kidney + 8.0 + 2.0 * np.sin(0.45 * along) * np.sin(0.4 * p.z), Tissue.BOWEL, 0.3)
-    hilum = np.maximum(oval(x + 9.0, y + 6.0, 13.0, 7.0), 1.6 * (np.sqrt(tall) - 0.62) * 20.0)
+    rays = 1.8 * np.sin(0.5 * x - 0.4 * y)
+    hilum = np.maximum(oval(x + 11.0, y + 5.0, 12.0, 6.0) + rays, 32.0 * (np.sqrt(tall) - 0.62))
     canvas.paint(np.maximum(hilum, kidney - 2.0), Tissue.FAT, 0.9)
     liver = (
         ((p.far - 95.0) / 55.0) ** 2 + ((p.back + 60.0) / 62.0) ** 2 + ((p.z - 150.0) / 110) ** 2

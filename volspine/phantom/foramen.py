@@ -44,7 +44,7 @@ def paint_foramina(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> No
     behind, under = root_offset(c, u)
     near = behind * behind + under * under < _REACH_MM**2
     wanted = near & (far > 7.0) & (far < _END_MM + 1.0)
-    focus(canvas, c, u, wanted, lambda *part: _paint_tunnel(*part, anatomy))
+    focus(canvas, c, u, wanted, lambda p, part, w: _paint_tunnel(p, part, w, anatomy))
 
 
 def _paint_tunnel(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> None:

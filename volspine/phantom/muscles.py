@@ -95,6 +95,8 @@ def _paint_streaks(
     """
     grain, beside, t = where
     medial = 0.6 + 1.2 / (1.0 + np.exp(0.18 * beside))
-    wide = 1.1 * fat * medial * (1.05 - 0.35 * t)
-    share = np.clip(0.42 + (wide - np.abs(grain)) * 1.5, 0.0, 1.0) * min(0.2 + 1.6 * fat, 0.85)
+    patch = 1.0 + 0.5 * np.sin(0.16 * beside + 1.9 * t) * np.sin(0.11 * beside - 3.1 * t)
+    wide = 1.3 * fat * medial * patch * (1.05 - 0.35 * t)
+    away = np.maximum(grain, -0.4 * grain)  # wider on one side, so that lines grow into patches
+    share = np.clip(0.25 + 0.8 * wide - 0.8 * away, 0.0, 1.0) * min(0.35 + 1.8 * fat, 0.9)
     canvas.paint(mass + 1.0, Tissue.FAT, np.asarray(share, dtype=np.float32))

@@ -128,7 +128,7 @@ def box_of(wanted: NDArray[np.bool_]) -> Box | None:
     slices = []
     for axis in range(wanted.ndim):
         others = tuple(n for n in range(wanted.ndim) if n != axis)
-        slices.append(span(wanted.any(axis=others)))
+        slices.append(span(np.asarray(wanted.any(axis=others))))
     return None if any(s.stop == 0 for s in slices) else tuple(slices)
 
 

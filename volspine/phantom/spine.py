@@ -110,7 +110,7 @@ def paint_cauda(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
     """Paint the roots of the cauda equina inside the sac; they crowd as it shrinks."""
     a, b = sac_axes(c.canal())
     wanted = (np.abs(u) < a) & (np.abs(c.v - sac_centre(c.canal())) < b)
-    focus(canvas, c, u, wanted, lambda *part: _paint_roots(*part, subject))
+    focus(canvas, c, u, wanted, lambda p, part, w: _paint_roots(p, part, w, subject))
 
 
 def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:

@@ -19,7 +19,7 @@ __all__ = ["Surroundings", "oval", "texture"]
 
 Array = NDArray[np.floating]
 
-_GRAIN = 8
+_GRAIN = 10
 """Plane waves in the texture of muscle."""
 
 

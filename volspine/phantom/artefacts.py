@@ -6,7 +6,7 @@ saturation band and the coil belong to `protocols` and `acquire`; metal is not s
 cohorts `rsna_like` and `shift` have artefacts: `probe` and `pairs` have noise alone, so that no
 fault hides behind them, and `clean` has neither.
 
-None moves water, so landmarks stay true. Fat moves along the read axis by at most 1.6 pixels, which
+None moves water, so landmarks stay true. Fat moves along the read axis by at most one pixel, which
 is its frequency (220 Hz at 1.5 T) over the bandwidth of a pixel:
 
     I(r) = W(r) + F(r - df / bw)
@@ -94,7 +94,7 @@ def draw_artefacts(
     ghosts = _ghosts(rng, int(rng.integers(2, 5)), (0.02, 0.10))
     pulses = _ghosts(rng, 2, (0.03, 0.12))
     voids = tuple(_void(rng, anatomy) for _ in range(int(rng.integers(2, 7))))
-    shift = float(rng.uniform(0.5, 1.6) * rng.choice([-1.0, 1.0]))
+    shift = float(rng.uniform(0.4, 1.0) * rng.choice([-1.0, 1.0]))
     folded = (float(rng.uniform(0.04, 0.12)), float(rng.uniform(0.15, 0.45)))
     if spec.cohort not in (Cohort.RSNA_LIKE, Cohort.SHIFT):
         return Artefacts()

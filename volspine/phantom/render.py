@@ -1,8 +1,8 @@
 """Render: from anatomy and plan to noise-free images, one array a series.
 
 Sagittal T1 and T2 share their slices and are painted together. The spine is averaged over a few
-sub-slices across the slice's profile, each of the same weight; the surroundings, which vary slowly,
-are painted once. Layers, such as the share of fat, are painted like the signal of one sequence more.
+sub-slices across the slice's profile, all of one weight; the surroundings, which vary slowly, are
+painted once. Layers, such as the share of fat, are painted like one more sequence's signal.
 
 Shapes: C sequences, N slices, H rows, W columns (acquired pixels).
 """

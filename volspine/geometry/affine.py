@@ -10,10 +10,9 @@ Shapes:
 """
 
 import numpy as np
-from jaxtyping import Float
 
 from volspine.errors import GeometryError
-from volspine.types import FloatArray
+from volspine.types import Float, FloatArray
 
 __all__ = ["LPS_TO_RAS", "flip_frame", "orthonormalize", "stack_affine", "transform_points"]
 

@@ -7,7 +7,8 @@ In DICOM's LPS frame x grows to the patient's left, y to the back (posterior) an
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+
+from volspine.types import Float
 
 __all__ = ["PLANES", "Plane", "direction_letter", "plane_of", "positive_normal"]
 

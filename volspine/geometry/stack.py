@@ -11,10 +11,9 @@ Where slices are missing inside a stack, or unevenly spaced, no affine can be ri
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
 
 from volspine.geometry.axes import Plane, plane_of, positive_normal
-from volspine.types import FloatArray, VoxelArray
+from volspine.types import Float, FloatArray, VoxelArray
 
 __all__ = ["Decoded", "Stack"]
 

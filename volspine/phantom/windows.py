@@ -32,9 +32,6 @@ __all__ = ["MARGIN", "Patch", "Receiver", "Window", "cut", "interpolation", "ren
 MARGIN = 10
 """Acquired pixels painted around a window, where the kernel is cut off."""
 
-MOST_SUB_SLICES = 3
-"""More sub-slices than this change an image by about 2 % of its spread and are not painted."""
-
 _SCOUT_PIXELS, _SCOUT_SLICES = 40, 5
 
 
@@ -176,7 +173,6 @@ def cut(plan: SeriesPlan, slices: Sequence[int], rows: range, columns: range) ->
         stacks=tuple(plan.stacks[n] for n in which),
         acquired=size,
         matrix=size,
-        sub_slices=min(plan.sub_slices, MOST_SUB_SLICES),
     )
 
 
@@ -213,7 +209,7 @@ def _stored(needed: tuple[float, float], acquired: int, matrix: int) -> range:
 
 
 def interpolation(
-    stored: range, matrix: int, span: range, acquired: int, *, lines: int | None = None
+    stored: range, matrix: int, span: range, acquired: int, *, lines: int
 ) -> torch.Tensor:
     """Return the weights of acquired pixels in stored ones, shape (stored, span).
 
@@ -222,12 +218,11 @@ def interpolation(
         matrix: Number of stored pixels of the whole field.
         span: Acquired pixels at hand.
         acquired: Number of acquired pixels of the whole field.
-        lines: Frequencies measured along it; all of them by default.
+        lines: Number of frequencies measured along it.
     """
     place = np.arange(stored.start, stored.stop, dtype=np.float64) * (acquired / matrix)
     away = place[:, None] - np.arange(span.start, span.stop)
-    measured = acquired if lines is None else lines
-    weights = _dirichlet(away / acquired, min(measured, matrix)) / acquired
+    weights = _dirichlet(away / acquired, min(lines, matrix)) / acquired
     if len(span) < acquired:
         # Flat to half the margin, then down to zero as a cosine.
         reach = np.clip((np.abs(away) / MARGIN - 0.5) / 0.5, 0.0, 1.0)
@@ -237,7 +232,10 @@ def interpolation(
 
 
 def _dirichlet(turns: FloatArray, length: int) -> FloatArray:
-    """Sum `length` frequencies around zero at a phase in turns; the two outermost count half."""
-    tangent = np.tan(np.pi * turns)
-    near = np.abs(tangent) < 1e-9
-    return np.where(near, length, np.sin(np.pi * length * turns) / np.where(near, 1.0, tangent))
+    """Sum `length` frequencies around zero at a phase in turns.
+
+    Of an even number, the outermost counts half at either sign.
+    """
+    below = np.sin(np.pi * turns) if length % 2 else np.tan(np.pi * turns)
+    near = np.abs(below) < 1e-9
+    return np.where(near, length, np.sin(np.pi * length * turns) / np.where(near, 1.0, below))

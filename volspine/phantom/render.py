@@ -19,6 +19,7 @@ from volspine.phantom.foramen import paint_foramina
 from volspine.phantom.lesions import paint_lesions
 from volspine.phantom.painting import Canvas, LabelCanvas, SignalCanvas
 from volspine.phantom.plan import SeriesPlan
+from volspine.phantom.sacrum import paint_sacrum
 from volspine.phantom.section import Section, build_section
 from volspine.phantom.spine import paint_canal, paint_cauda, paint_column, paint_cord
 from volspine.phantom.tissues import relaxation, signals
@@ -244,7 +245,8 @@ def paint_spine(
     least = float(np.abs(u).min()) if u.size else 99.0
     if least > SIDE_MM:
         return
-    _, column, arch, canal = zones
+    whole, column, arch, canal = zones
+    _on_zone(values, whole, u, lambda p, c, w: paint_sacrum(make(p), c, w))
     _on_zone(values, column, u, lambda p, c, w: paint_column(make(p), c, w))
     paint_lesions(values, column, u, (anatomy.lesions, make))
     _on_zone(values, arch, u, lambda p, c, w: paint_arch(make(p), c, w))

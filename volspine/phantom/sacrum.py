@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.canal import smooth_max
+from volspine.phantom.focus import focus
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import Section
 from volspine.phantom.surroundings import Surroundings
 from volspine.phantom.tissues import Tissue
 
-__all__ = ["in_sacrum", "paint_pelvis", "paint_wings"]
+__all__ = ["paint_pelvis", "paint_sacrum"]
 
 Array = NDArray[np.floating]
 
@@ -27,13 +28,15 @@ _PLATE_MM = 114.0
 """Length of the iliac plate across the body."""
 
 
-def in_sacrum(c: Section) -> NDArray[np.bool_]:
-    """Return which points are at the height of the sacrum."""
-    return np.asarray((c.segment > _L5_S1) | ((c.segment == _L5_S1) & (c.over < 3.0)))
-
-
-def paint_wings(canvas: Canvas, c: Section, u: Array) -> None:
+def paint_sacrum(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint the lateral masses of the sacrum, with the sacroiliac joint at their side."""
+    sacrum = (c.segment > _L5_S1) | ((c.segment == _L5_S1) & (c.over < 3.0))
+    sacrum &= np.abs(c.v) < 40.0
+    if sacrum.any():
+        focus(canvas, c, u, sacrum & (np.abs(u) < 2.6 * c.half_width), _paint_wings)
+
+
+def _paint_wings(canvas: Canvas, c: Section, u: Array) -> None:
     far = np.abs(u)
     share = c.below / np.maximum(c.below + c.above, np.float32(1.0))
     down = np.maximum(c.segment.astype(np.float32) + share - np.float32(_L5_S1 + 1), 0.0)
@@ -55,9 +58,10 @@ def paint_pelvis(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     if box is None or float(p.z.min()) > -38.0:
         return
     canvas, p = canvas.part(box), p.part(box)
-    x, y = p.far - 43.0 * size, p.back - 50.0 * size
+    x = p.far - 43.0 * size + np.clip(-25.0 - 0.25 * p.z, 0.0, 12.0)
+    y = p.back - 50.0 * size
     along, across = 0.553 * x - 0.833 * y, 0.833 * x + 0.553 * y
-    across = across + 0.0022 * (along - 57.0) ** 2 - 4.0
+    across = across + 14.0 - 0.0053 * (along - 52.0) ** 2
     crest = p.z + 42.0 + 0.011 * (along - 75.0) ** 2
     ends = np.maximum(-along, along - _PLATE_MM * size)
     thick = 4.5 + 4.0 * np.exp(-((along / 30.0) ** 2))

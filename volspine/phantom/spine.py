@@ -19,7 +19,6 @@ from volspine.phantom.canal import (
 )
 from volspine.phantom.focus import focus
 from volspine.phantom.painting import Canvas
-from volspine.phantom.sacrum import in_sacrum, paint_wings
 from volspine.phantom.section import Section
 from volspine.phantom.subject import Subject
 from volspine.phantom.tissues import Tissue
@@ -30,12 +29,8 @@ Array = NDArray[np.floating]
 
 
 def paint_column(canvas: Canvas, c: Section, u: Array) -> None:
-    """Paint vertebral bodies and discs, and the wings of the sacrum."""
-    far = np.abs(u)
-    sacrum = in_sacrum(c)
-    if sacrum.any():
-        focus(canvas, c, u, sacrum & (far < 2.6 * c.half_width), paint_wings)
-    focus(canvas, c, u, far < c.half_width + 3.0, _paint_bodies)
+    """Paint vertebral bodies and discs."""
+    focus(canvas, c, u, np.abs(u) < c.half_width + 3.0, _paint_bodies)
 
 
 def _paint_bodies(canvas: Canvas, c: Section, u: Array) -> None:
@@ -68,7 +63,7 @@ def _outline(c: Section, u: Array) -> Array:
     v = np.where(c.v > 0, np.maximum(c.v - rear_profile(c.canal(), u), 0.0), c.v)
     p, q = np.abs(u) / c.half_width, np.abs(v) / c.half_depth
     radius = np.cbrt(p * p * p + q * q * q)
-    size = np.sqrt(u * u + v * v) + 1e-3
+    size = np.sqrt(u * u + c.v * c.v) + 1e-3
     return np.asarray(size * (1.0 - 1.0 / np.maximum(radius, 0.05)))
 
 
@@ -81,7 +76,9 @@ def _paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
     canal = c.canal()
     far, front, back = np.abs(u), wall(canal, u), roof(canal, u)
     low = smooth_max(front - c.v, far - c.canal_half_width, 3.0)
-    thick = 3.2 + 0.8 * c.flavum
+    # The flavum thins out on the front of the joint.
+    aside = np.clip((far - c.recess_place + 3.0) / 5.5, 0.0, 1.0)
+    thick = (3.2 + 0.8 * c.flavum) * (1.0 - 0.75 * aside * aside * (3.0 - 2.0 * aside))
     near = np.maximum(np.abs(c.w + 1.0) - 11.0, far - c.recess_place - 2.5)
     flavum = np.maximum(np.maximum(low, near), 0.5 * np.maximum(c.v - back - thick, back - c.v))
     canvas.paint(flavum, Tissue.LIGAMENT)

@@ -51,7 +51,9 @@ def measure_seen(study: Study, points_mm: FloatArray) -> FloatArray:
     fluid = [_patch(axial, point, _square(11.0)) for point in points_mm[:5]]
     rings = [_patch(sagittal, point, _ring()) for point in points_mm[5:15]]
     columns = [_patch(axial, point, _column()) for point in points_mm[15:]]
-    water, fat = _level(fluid, 97), _level(rings, 85)
+    # Fat is the brightest on T1; where the sac is brighter, the image is no T1 and nothing is fat.
+    sacs = [_patch(sagittal, point, _square(2.0)) for point in points_mm[:5]]
+    water, fat = _level(fluid, 97), max(_level(rings, 85), _level(sacs, 85))
     seen = [_area(patch / water) for patch in fluid]
     seen += [_brightness(ring / fat) for ring in rings]
     seen += [_extent(column / water) for column in columns]

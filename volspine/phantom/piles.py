@@ -95,7 +95,10 @@ def _pile(
     error = np.deg2rad(np.clip(rng.normal(0, 4.0), -9, 9))
     tilt = float(np.mean([tilt for _, tilt in planes]) + error)
     middle, reach = _span(planes[0][0], planes[-1][0], tilt)
-    return _stacked(middle, tilt, centred(count + int(np.ceil(2 * reach / spacing)), spacing))
+    between = int(np.ceil(2 * reach / spacing))
+    # Several discs have a slice or two beyond the first and the last, as their planes differ.
+    more = count if len(levels) == 1 else 4
+    return _stacked(middle, tilt, centred(more + between, spacing))
 
 
 def _block(anatomy: Anatomy, rng: np.random.Generator, levels: range, spacing: float) -> Pile:
@@ -104,7 +107,7 @@ def _block(anatomy: Anatomy, rng: np.random.Generator, levels: range, spacing: f
     inner = planes[(len(planes) - 1) // 2 : len(planes) // 2 + 1]
     tilt = float(np.mean([tilt for _, tilt in inner]) + np.deg2rad(rng.uniform(-5, 5)))
     middle, reach = _span(planes[0][0], planes[-1][0], tilt)
-    reach += float(rng.uniform(4, 14))
+    reach += float(rng.uniform(3, 10))
     count = int(np.ceil(2 * reach / spacing)) + 1
     return _stacked(middle, tilt, centred(count, spacing))
 

@@ -32,8 +32,10 @@ _DESCRIPTIONS = {
     ("sagittal", "T2"): ("t2_tse_sag", "SAG T2 FSE", "T2W_TSE_SAG"),
     ("sagittal", "STIR"): ("t2_tirm_sag", "SAG STIR", "STIR_longTE"),
     ("axial", "T2"): ("t2_tse_tra", "AX T2", "T2W_TSE_AX"),
+    ("axial", "STIR"): ("t2_tirm_tra", "AX T2 STIR", "T2W_STIR_AX"),
+    ("stacks", "T2"): ("t2_tse_tra_msma", "OBL AX T2 FSE", "T2W_TSE_AX"),
+    ("stacks", "STIR"): ("t2_tirm_tra_msma", "OBL AX T2 STIR", "T2W_STIR_AX"),
 }
-_OF_STACKS = ("t2_tse_tra_msma", "OBL AX T2 FSE", "T2W_TSE_AX")
 
 
 def series_attributes(made: Acquired, number: int) -> Attributes:
@@ -112,11 +114,8 @@ def _identity(made: Acquired, plan: SeriesPlan) -> Attributes:
 
 
 def _description(made: Acquired, plan: SeriesPlan) -> str:
-    style = made.filing.style
-    if len(set(plan.stacks)) > 1:
-        return _OF_STACKS[style]
-    plane = "sagittal" if plan.is_sagittal else "axial"
-    return _DESCRIPTIONS[plane, plan.sequence.name][style]
+    plane = "sagittal" if plan.is_sagittal else "stacks" if len(set(plan.stacks)) > 1 else "axial"
+    return _DESCRIPTIONS[plane, plan.sequence.name][made.filing.style]
 
 
 def _spacing(made: Acquired, plan: SeriesPlan) -> Attributes:

@@ -29,6 +29,9 @@ RAYS = 32
 FAT_MM = 1.0
 """Least clearance that counts as fat."""
 
+FLAT = 0.7
+"""Axis ratio of a root's section below which it counts as collapsed."""
+
 SHARES = (1.2, 1.2, 1.2, 1.2)
 """Dirichlet weights of what narrows a canal: disc, flavum, facets, and the sac's own size."""
 
@@ -172,8 +175,10 @@ def _close_canal(
         _press_canal(shapes, segment, press, split)
         return sac_area(disc_section(subject, shapes, segment)) - goal
 
-    low, high = -2.5, 9.0
+    low, high = (-2.5, 0.0) if excess(0.0) < 0 else (0.0, 1.5)
     above, below = excess(low), excess(high)
+    if below > 0:
+        low, high, above, below = high, 9.0, below, excess(9.0)
     if above <= 0 or below >= 0:
         excess(low if above <= 0 else high)  # as near as this canal can come
         return
@@ -275,4 +280,6 @@ def _close_foramen(
     # What has lost its fat is filled to a little beyond where the fat would have ended.
     shapes.plug[place] = left + (full + 0.9 - left) * lost**2
     collapse = np.clip(1.0 - share / 0.12, 0.0, 1.0)
-    shapes.flatness[place] = 1.0 - 0.15 * look[2] - (0.35 * collapse if share < 0.12 else 0.0)
+    flat = 1.0 - 0.15 * look[2] - (0.35 * collapse if share < 0.12 else 0.0)
+    # Like the clearances, clearly on one side of what counts as collapsed.
+    shapes.flatness[place] = FLAT + np.copysign(max(abs(flat - FLAT), 0.04), flat - FLAT)

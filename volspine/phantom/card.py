@@ -6,9 +6,9 @@ always agree with them. With reader noise sigma and cuts c the probability of gr
     P(k | z) = Phi((c[k+1] - z) / sigma) - Phi((c[k] - z) / sigma)
 
 and the Bayes ceiling of accuracy is E max_k P, that of the challenge's weighted log loss the
-expectation with the report q_k ~ w_k P_k. Both are integrals over z and are computed, not sampled
-(sampled with a fixed seed for `probe`, whose severities are not normal). The floors beside them
-are what the published prevalence alone scores.
+expectation with the report q_k ~ w_k P_k. Both are integrals over z and are computed, not sampled:
+z is normal, or in `probe` and `pairs` that of measures spread evenly over three grades. The floors
+beside them are what the published prevalence alone scores.
 
 Everything here is about synthetic studies; it says nothing about patients.
 """
@@ -27,13 +27,13 @@ from volspine.phantom.prevalence import (
     reader_sigma,
 )
 from volspine.phantom.spec import Cohort, Noise
-from volspine.phantom.targets import draw_measures, severity_of
+from volspine.phantom.targets import measures_within, severity_of
 from volspine.types import FloatArray
 
 __all__ = ["Card", "Ceiling", "bayes_ceiling", "card"]
 
 _POINTS = 4001
-_DRAWS = 2000
+_POINTS_A_GRADE = 700
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,11 @@ def card(cohort: Cohort, noise: Noise) -> Card:
 def _severities(cohort: Cohort) -> FloatArray:
     """Return equally likely severities, shape (points, 25)."""
     if cohort in (Cohort.PROBE, Cohort.PAIRS):
-        rng = np.random.default_rng(0)
-        grades = rng.integers(0, 3, (_DRAWS, len(TARGETS)))
-        return np.array([severity_of(draw_measures(g, rng)) for g in grades])
+        shares = (np.arange(_POINTS_A_GRADE) + 0.5) / _POINTS_A_GRADE
+        all_of = np.ones(len(TARGETS), dtype=np.int64)
+        return np.array(
+            [severity_of(measures_within(g * all_of, x * all_of)) for g in range(3) for x in shares]
+        )
     z = ndtri((np.arange(_POINTS) + 0.5) / _POINTS)
     return np.repeat(z[:, None], len(TARGETS), axis=1)
 
@@ -128,4 +130,4 @@ def _weighted_loss(truth: FloatArray, belief: FloatArray) -> float:
     report = belief * weights
     report = np.maximum(report / report.sum(axis=-1, keepdims=True), 1e-15)
     mass = truth * weights
-    return float(-(mass * np.log(report)).sum() / mass.sum())
+    return float((mass * -np.log(report)).sum() / mass.sum())

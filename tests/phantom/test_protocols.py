@@ -16,7 +16,7 @@ from volspine.phantom.tissues import Sequence, Tissue, relaxation, signals
 
 RNG = np.random.default_rng(3)
 LIKE, SHIFT = Spec(), Spec(cohort=Cohort.SHIFT)
-N = 600
+N = 400
 VIEWS = list(Protocol)[:3]
 TABLE = relaxation(0.4, np.ones((len(Tissue), 2)))
 

@@ -83,7 +83,7 @@ def draw_piles(
 def _groups(rng: np.random.Generator, levels: list[int], count: int) -> list[list[int]]:
     """Split neighbouring levels into groups of neighbours, as even as can be."""
     sizes = rng.permutation([len(part) for part in np.array_split(levels, count)])
-    return [list(part) for part in np.split(np.array(levels), np.cumsum(sizes)[:-1])]
+    return [part.tolist() for part in np.split(np.array(levels), np.cumsum(sizes)[:-1])]
 
 
 def _pile(

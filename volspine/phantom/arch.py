@@ -30,7 +30,7 @@ _LAST_FACET = 9
 def ellipse(x: Array, y: Array, a: Array | float, b: Array | float) -> Array:
     """Return the distance to an ellipse, exact on its axes, negative inside."""
     p, q = x / a, y / b
-    return np.asarray((np.sqrt(p * p + q * q) - 1.0) * np.minimum(a, b))
+    return np.asarray((np.sqrt(p * p + q * q) - 1.0) * np.minimum(a, b, dtype=np.float32))
 
 
 def smooth_min(a: Array, b: Array, width: float) -> Array:

@@ -17,6 +17,9 @@ __all__ = ["Canvas", "LabelCanvas", "SignalCanvas", "box_of", "span"]
 Array = NDArray[np.floating]
 Box = tuple[slice, ...]
 
+_SMALL = 3000
+"""Points below which looking for those that are touched costs more than painting all."""
+
 
 @runtime_checkable
 class Canvas(Protocol):
@@ -115,7 +118,7 @@ class LabelCanvas:
 
 def _touched(share: NDArray[np.float32], shape: tuple[int, ...]) -> Any:
     """Return an index of the points that a share touches, or None if there are none."""
-    if share.shape != shape:
+    if share.shape != shape or (share.ndim > 1 and share.size < _SMALL):
         return ... if share.any() else None
     if share.ndim == 1:
         index = np.flatnonzero(share)

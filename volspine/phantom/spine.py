@@ -114,10 +114,12 @@ def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None
     a, b = sac_axes(c.canal())
     middle = sac_centre(c.canal())
     share = np.clip((_vertebra(c) - 5.0) / 5.0, 0.0, 1.0)
+    nearest = np.full_like(u, np.float32(1e6))
     for high, low in zip(*subject.roots.astype(np.float32), strict=True):
         x = u - (high[0] + (low[0] - high[0]) * share) * (a - 0.7)
         y = c.v - middle - (high[1] + (low[1] - high[1]) * share) * (b - 0.7)
-        canvas.paint(np.sqrt(x * x + y * y) - np.minimum(0.62, 0.2 * b), Tissue.ROOT, 0.9)
+        np.minimum(nearest, x * x + y * y, out=nearest)
+    canvas.paint(np.sqrt(nearest) - np.minimum(0.62, 0.2 * b), Tissue.ROOT, 0.9)
 
 
 def paint_cord(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:

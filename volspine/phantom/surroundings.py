@@ -106,4 +106,4 @@ def texture(waves: NDArray[np.float64], u: Array, s: Array, v: Array) -> Array:
 def oval(x: Array, y: Array, a: Array | float, b: Array | float) -> Array:
     """Return the distance to an ellipse, exact on its axes, negative inside."""
     radius = np.sqrt((x / a) ** 2 + (y / b) ** 2)
-    return np.asarray((radius - 1.0) * np.minimum(a, b))
+    return np.asarray((radius - 1.0) * np.minimum(a, b, dtype=np.float32))

@@ -108,7 +108,8 @@ def roof(c: CanalSection, u: Array) -> Array:
     so the recess keeps its depth whatever narrows the canal.
     """
     far, left, place = np.abs(u), u >= 0, c.recess_place
-    fold = 0.4 + 0.6 * _rise(far, 0.08 * place, 0.65 * place)
+    fold = 0.35 + 0.65 * _rise(far, 0.12 * place, 0.55 * place)
+    fold = fold - 0.4 * _rise(far, 0.6 * place, 0.95 * place)
     push = np.where(left, *c.facet) * (0.2 + 0.8 * _rise(far, 0.1 * place, place))
     arch = vault(c, u) - c.at_disc * (c.flavum * fold + push)
     depth = np.where(left, *c.recess)

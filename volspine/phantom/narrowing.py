@@ -35,7 +35,7 @@ FLAT = 0.7
 SHARES = (1.2, 1.2, 1.2, 1.2)
 """Dirichlet weights of what narrows a canal: disc, flavum, facets, and the sac's own size."""
 
-_STEP_MM = 0.4
+_STEP_MM = 0.3
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from volspine.phantom.direct import (
 from volspine.phantom.plan import Pose, draw_plan
 from volspine.phantom.render import render_series
 from volspine.phantom.spec import Cohort, Size, Spec
-from volspine.phantom.study import acquire_study, render_study
+from volspine.phantom.study import acquire_study, outline_study, render_study
 from volspine.phantom.truth import build_truth
 from volspine.phantom.windows import cut, interpolation
 from volspine.volume.grid import Grid
@@ -263,23 +263,19 @@ def mirrored_builders(monkeypatch, spec):
         if series.centres_mm is plan.series[n - 1].centres_mm:
             flipped[n] = replace(flipped[n], centres_mm=flipped[n - 1].centres_mm)
     index = np.array(MIRRORED_INDEX)
-    monkeypatch.setattr(
-        scene_module,
-        "build_truth",
-        lambda _: replace(
-            truth,
-            anatomy=mirrored(truth.anatomy),
-            landmarks_mm=truth.landmarks_mm[index] * other,
-            grades=truth.grades[index],
-        ),
+    swapped = replace(
+        truth,
+        anatomy=mirrored(truth.anatomy),
+        landmarks_mm=truth.landmarks_mm[index] * other,
+        grades=truth.grades[index],
     )
-    monkeypatch.setattr(
-        scene_module,
-        "draw_plan",
-        lambda *_: replace(
-            plan, series=tuple(flipped), pose=Pose(rotation, plan.pose.shift_mm * other)
-        ),
+    pose = Pose(rotation, plan.pose.shift_mm * other)
+    made = replace(
+        outline_study(spec),
+        truth=swapped,
+        plan=replace(plan, series=tuple(flipped), pose=pose),
     )
+    monkeypatch.setattr(scene_module, "outline_study", lambda _: made)
 
 
 def test_a_mirrored_person_gives_the_mirrored_crops_with_sides_swapped(monkeypatch):

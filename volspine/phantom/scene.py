@@ -16,12 +16,12 @@ import torch
 from volspine.anatomy import Protocol
 from volspine.errors import GeometryError
 from volspine.geometry.stack import Decoded, Stack
-from volspine.phantom.plan import Plan, SeriesPlan, draw_plan
+from volspine.phantom.artefacts import Artefacts, draw_artefacts
+from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.spec import Spec, Stage
-from volspine.phantom.study import read_grades, shared_slices, stack_geometry, stack_members
-from volspine.phantom.truth import Truth, build_truth
+from volspine.phantom.study import outline_study, shared_slices, stack_geometry, stack_members
 from volspine.phantom.windows import Receiver, Window, render_window, tune
-from volspine.types import FloatArray, IntArray
+from volspine.types import FloatArray
 
 __all__ = ["Part", "Place", "Scene", "rendered_together"]
 
@@ -99,15 +99,23 @@ class Scene:
 
     Args:
         spec: Which study.
-        draw: Which draw of coil and noise; each is another scan of the same person.
+        draw: Which draw of coil, noise and artefacts; each is another scan of the same person.
+
+    Attributes:
+        truth: What is known.
+        plan: Series and pose.
+        labels: (25,) as read; -1 where missing.
+        landmarks_mm: (25, 3), LPS millimetres.
     """
 
     def __init__(self, spec: Spec, draw: int = 0) -> None:
         self.spec = spec
-        self.truth: Truth = build_truth(spec)
-        self.plan: Plan = draw_plan(spec, self.truth.anatomy)
+        made = outline_study(spec)
+        self.truth, self.plan, self.labels = made.truth, made.plan, made.labels
+        self.landmarks_mm = made.landmarks_mm
         self.groups = shared_slices(self.plan)
         self.rng = spec.stream(Stage.NOISE).spawn(draw + 1)[draw]
+        self._artefacts = self._draw_artefacts(draw)
         self._tuned: dict[int, list[Receiver]] = {}
 
     @cached_property
@@ -124,15 +132,12 @@ class Scene:
         affine, origins = stack_geometry(plan, members, self.plan.pose)
         return Stack(affine, origins, (plan.matrix[1], plan.matrix[0]), _no_voxels)
 
-    @cached_property
-    def landmarks_mm(self) -> FloatArray:
-        """Place of each target, (25, 3), LPS millimetres."""
-        return self.plan.pose.to_patient(self.truth.landmarks_mm)
-
-    @cached_property
-    def labels(self) -> IntArray:
-        """Grades as read, (25,); -1 where missing."""
-        return read_grades(self.spec, self.truth, self.plan)
+    def _draw_artefacts(self, draw: int) -> list[list[Artefacts]]:
+        """Draw the artefacts of every series; those of the files come first."""
+        stream = self.spec.stream(Stage.ARTEFACTS)
+        rng = stream if draw == 0 else stream.spawn(draw)[-1]
+        anatomy = self.truth.anatomy
+        return [[draw_artefacts(rng, self.spec, p, anatomy) for p in g] for g in self.groups]
 
     def of(self, protocol: Protocol) -> list[Place]:
         """Return the stacks of a protocol."""
@@ -170,7 +175,9 @@ class Scene:
 
     def _receivers(self, group: int) -> list[Receiver]:
         if group not in self._tuned:
-            self._tuned[group] = tune(self.truth.anatomy, self.groups[group], self.rng)
+            self._tuned[group] = tune(
+                self.truth.anatomy, self.groups[group], self._artefacts[group], self.rng
+            )
         return self._tuned[group]
 
 

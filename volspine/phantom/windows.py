@@ -9,7 +9,9 @@ product with the rows of the interpolation kernel that it needs,
 
 which is exact where the window spans the field; elsewhere the kernel is cut off smoothly
 `MARGIN` pixels out and its rows sum to 1. What a scanner reads off the whole series, the signal
-that sets noise and scale, is read off a coarse rendering of it, the scout.
+that sets noise and scale, is read off a coarse rendering of it, the scout. Artefacts that come from
+near by are kept (shifted fat, flow voids, cross-talk); ghosts and wrap-around, which come from
+elsewhere in the field, are left out.
 
 Shapes: C sequences, K slices, H rows, W columns (acquired), R rows, Q columns (stored).
 """
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 
 from volspine.phantom.acquire import FULL_SCALE, shading
 from volspine.phantom.anatomy import Anatomy
+from volspine.phantom.artefacts import Artefacts, render_marred
 from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.render import render_series
 from volspine.types import FloatArray
@@ -71,25 +74,34 @@ class Receiver:
         shading: (H, W) weight of the signal over the whole field.
         sigma: Standard deviation of the noise, in units of the signal.
         scale: Stored value of a signal of 1.
+        artefacts: Those that come from near by.
     """
 
     shading: NDArray[np.float32]
     sigma: float
     scale: float
+    artefacts: Artefacts
 
 
-def tune(anatomy: Anatomy, plans: list[SeriesPlan], rng: np.random.Generator) -> list[Receiver]:
+def tune(
+    anatomy: Anatomy, plans: list[SeriesPlan], found: list[Artefacts], rng: np.random.Generator
+) -> list[Receiver]:
     """Set the receivers of series that share their slices, from a coarse look at all of them.
 
     Args:
         anatomy: Whose spine.
         plans: One plan a sequence, as for `render_series`.
+        found: Artefacts of each.
         rng: Draws the coils.
     """
     step = -(-len(plans[0].centres_mm) // _SCOUT_SLICES)
     scouts = [_scout(plan, step) for plan in plans]
     images = render_series(anatomy, scouts)
-    return [_tune(image, p, s, rng) for image, p, s in zip(images, plans, scouts, strict=True)]
+    near = [replace(marred, ghosts=(), pulses=(), fold=(0.0, 0.0)) for marred in found]
+    return [
+        replace(_tune(image, plan, rng), artefacts=marred)
+        for image, plan, marred in zip(images, plans, near, strict=True)
+    ]
 
 
 def _scout(plan: SeriesPlan, step: int) -> SeriesPlan:
@@ -108,21 +120,18 @@ def _scout(plan: SeriesPlan, step: int) -> SeriesPlan:
     )
 
 
-def _tune(
-    image: NDArray[np.float32], plan: SeriesPlan, scout: SeriesPlan, rng: np.random.Generator
-) -> Receiver:
+def _tune(image: NDArray[np.float32], plan: SeriesPlan, rng: np.random.Generator) -> Receiver:
     top = float(np.percentile(image[image > 0.02 * image.max()], 95))
-    if plan.snr <= 0:
-        weight = np.ones(plan.acquired, dtype=np.float32)
-    else:
+    weight = np.ones(plan.acquired, dtype=np.float32)
+    if plan.snr > 0:
         weight = shading(plan, rng)
         rows, columns = (
             np.linspace(0, many - 1, few).round().astype(np.int64)
-            for many, few in zip(plan.acquired, scout.acquired, strict=True)
+            for many, few in zip(plan.acquired, image.shape[1:], strict=True)
         )
         image = image * weight[np.ix_(rows, columns)]
-    brightest = float(np.percentile(image, 99))
-    return Receiver(weight, top / plan.snr if plan.snr > 0 else 0.0, FULL_SCALE / brightest)
+    sigma = top / plan.snr if plan.snr > 0 else 0.0
+    return Receiver(weight, sigma, FULL_SCALE / float(np.percentile(image, 99)), Artefacts())
 
 
 def render_window(
@@ -144,7 +153,7 @@ def render_window(
     rows = _span(window.rows, plans[0].acquired[0])
     columns = _span(window.columns, plans[0].acquired[1])
     parts = [cut(plan, window.slices, rows, columns) for plan in plans]
-    images = render_series(anatomy, parts)
+    images = render_marred(anatomy, parts, [receiver.artefacts for receiver in receivers])
     return [
         _receive(image * r.shading[rows.start : rows.stop, columns.start : columns.stop],
                  (plan, window, rows, columns), r, rng)

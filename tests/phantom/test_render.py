@@ -8,12 +8,19 @@ import pytest
 from tests.phantom import proofs
 from volspine.anatomy import Protocol
 from volspine.phantom.anatomy import mirrored
-from volspine.phantom.render import render_labels, render_series
+from volspine.phantom.render import (
+    render_labels,
+    render_layers,
+    render_series,
+    slice_offsets,
+    slice_profile,
+)
 from volspine.phantom.spec import Cohort, Size, Spec
 from volspine.phantom.tissues import Sequence, Tissue, relaxation, signals
 from volspine.phantom.truth import build_truth
 
 SPEC = Spec(seed=4, cohort=Cohort.CLEAN, size=Size.SMALL)
+TRUTH = build_truth(SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +78,55 @@ def test_the_signal_of_deep_fluid_is_that_of_the_equation(anatomy):
     expected = signals(relaxation(anatomy.subject.marrow_fat, anatomy.subject.jitter), sequence)
     assert inner.sum() > 10
     assert np.median(image[inner]) == pytest.approx(expected[Tissue.CSF], rel=0.01)
+
+
+@pytest.mark.parametrize("many", [1, 2, 3, 4, 5])
+def test_sub_slices_lie_in_symmetric_pairs_within_the_profile(many):
+    plan = replace(axial(None, [0.0, 0.0, 0.0]), thickness_mm=4.0, sub_slices=many)
+    pairs = slice_offsets(plan)
+    assert sum(len(p) for p in pairs) == many
+    assert all(p[0] == -p[-1] for p in pairs)
+    assert max(p.max() for p in pairs) < 4.0 * 0.675
+
+
+def test_sub_slices_halve_equal_shares_of_the_profile():
+    # Half the profile lies within 0.25 of the thickness where it is flat: two sub-slices there.
+    plan = replace(axial(None, [0.0, 0.0, 0.0]), thickness_mm=1.0, sub_slices=2)
+    assert slice_offsets(plan)[0][1] == pytest.approx(0.25, abs=0.002)
+    assert slice_profile(np.array([0.0, 0.5, -0.5, 0.8])) == pytest.approx([1.0, 0.5, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("many", [2, 3, 4, 5])
+def test_the_mirror_holds_bit_for_bit_whatever_the_sub_slices(anatomy, many):
+    plan = replace(axial(anatomy, [17.0, 10.0, -10.0], pixel_mm=2.5), sub_slices=many)
+    plan = replace(plan, protocol=Protocol.SAGITTAL_T1)
+    opposite = replace(plan, centres_mm=plan.centres_mm * np.array([-1.0, 1.0, 1.0]))
+    image = render_series(anatomy, [plan])[0, 0]
+    assert (render_series(mirrored(anatomy), [opposite])[0, 0] == image).all()
+
+
+def test_three_sub_slices_err_less_than_the_noise_of_the_best_series(anatomy):
+    plan = axial(anatomy, [0.0, 20.0, -18.0], pixel_mm=1.0)
+    finest = render_series(anatomy, [replace(plan, sub_slices=15)])[0, 0]
+    tissue = np.percentile(finest[finest > 0.02 * finest.max()], 95)
+    box = finest[30:70, 30:66]
+    errors = [
+        np.sqrt(((render_series(anatomy, [replace(plan, sub_slices=k)])[0, 0, 30:70, 30:66] - box)
+                 ** 2).mean()) / tissue
+        for k in (1, 3, 5)
+    ]  # fmt: skip
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[1] < 1 / 64
+
+
+def test_layers_are_what_each_tissue_weighs(anatomy):
+    plan = replace(axial(anatomy, TRUTH.landmarks_mm[2], pixels=101, pixel_mm=0.25), sub_slices=1)
+    fluid = (np.arange(len(Tissue)) == Tissue.CSF).astype(float)
+    layer = render_layers(anatomy, plan, np.array([fluid]))[0, 0]
+    labels = render_labels(anatomy, plan)[0]
+    assert layer.min() >= 0.0
+    assert layer[proofs.ndimage.binary_erosion(labels == Tissue.CSF, iterations=3)].min() > 0.9
+    assert layer[proofs.ndimage.binary_erosion(labels != Tissue.CSF, iterations=6)].mean() < 0.05
 
 
 def test_more_sub_slices_change_little():

@@ -100,4 +100,4 @@ def _refit(image: NDArray[np.complex64], lines: int, length: int) -> NDArray[np.
     filled[:, : (kept + 1) // 2] = spectrum[:, : (kept + 1) // 2]
     filled[:, length - kept // 2 :] = spectrum[:, side - kept // 2 :]
     filled *= np.float32(length / side)
-    return np.fft.ifft(filled)
+    return np.asarray(np.fft.ifft(filled), dtype=np.complex64)

@@ -84,7 +84,8 @@ def _paint_interspinous(canvas: Canvas, c: Section, far: Array) -> None:
     """Paint the ligaments between spinous processes, streaked with fat, and the one over them."""
     reach = c.v - c.half_depth - c.canal_depth
     between = smooth_max(far - 2.4, np.maximum(1.5 - reach, reach - 0.92 * c.spinous - 2.0), 1.5)
-    streaks = 0.5 + 0.22 * np.sin(1.3 * c.w + 0.45 * reach)
+    slant = 1.1 * c.w + 0.45 * reach
+    streaks = 0.5 + 0.14 * np.sin(slant + 1.8 * np.sin(0.37 * c.arc)) + 0.1 * np.sin(0.43 * slant)
     canvas.paint(between, Tissue.LIGAMENT, np.asarray(streaks, dtype=np.float32))
     cord = np.maximum(far - 2.0, np.abs(reach - c.spinous - 3.5) - 1.0)
     canvas.paint(cord, Tissue.LIGAMENT, 0.9)

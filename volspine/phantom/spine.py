@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from volspine.phantom.arch import ellipse
 from volspine.phantom.canal import (
+    plateau,
     rear_profile,
     roof,
     sac_axes,
@@ -76,10 +77,11 @@ def _paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
     canal = c.canal()
     far, front, back = np.abs(u), wall(canal, u), roof(canal, u)
     low = smooth_max(front - c.v, far - c.canal_half_width, 3.0)
-    # The flavum thins out on the front of the joint.
+    # The flavum thins out on the front of the joint and towards both laminae.
     aside = np.clip((far - c.recess_place + 3.0) / 5.5, 0.0, 1.0)
     thick = (3.2 + 0.8 * c.flavum) * (1.0 - 0.75 * aside * aside * (3.0 - 2.0 * aside))
-    near = np.maximum(np.abs(c.w + 1.0) - 11.0, far - c.recess_place - 2.5)
+    thick = thick * plateau(c.w + 1.0, 6.0, 13.0)
+    near = far - c.recess_place - 2.5
     flavum = np.maximum(np.maximum(low, near), 0.5 * np.maximum(c.v - back - thick, back - c.v))
     canvas.paint(flavum, Tissue.LIGAMENT)
     inside = np.maximum(low, 0.5 * (c.v - back))  # the roof is steep: less than a distance in v

@@ -5,6 +5,7 @@ import pytest
 
 from volspine.anatomy import Protocol
 from volspine.dicom.bodypart import named_part
+from volspine.dicom.contrast import fluid_difference, fluid_score
 from volspine.dicom.instance import Acquisition
 from volspine.dicom.protocol import recognize, recognize_images, recognize_named
 from volspine.dicom.weighting import drawbacks_of, weighting_from_name, weighting_from_times
@@ -240,3 +241,51 @@ def test_of_two_sagittal_series_the_brighter_fluid_is_t2_even_if_neither_is_clea
 
 def test_a_bright_spot_in_axial_slices_is_t2_and_its_absence_nothing():
     assert named(axial_stack(1000), axial_stack(300)) == [Protocol.AXIAL_T2, Protocol.OTHER]
+
+
+def noise_stack():
+    rng = np.random.default_rng(3)
+    voxels = rng.normal(300, 60, (110, 120, 7)).astype(np.float32)
+    affine = stack_affine(SAGITTAL, (2.0, 2.0), np.zeros(3), step_mm=np.array([4.0, 0, 0]))
+    return Stack.from_array(voxels, affine)
+
+
+def test_noise_is_no_weighting():
+    assert named(noise_stack()) == [Protocol.OTHER]
+
+
+def test_the_unit_of_intensities_does_not_matter():
+    stack = sagittal_stack(480)
+    scaled = Stack.from_array(stack.voxels * 37, stack.affine_lps)
+    assert fluid_score(scaled) == pytest.approx(fluid_score(stack), abs=1e-4)
+
+
+@pytest.mark.parametrize("shift", [0, 14])
+def test_which_of_two_series_has_brighter_fluid_does_not_depend_on_their_slices(shift):
+    """The second series starts elsewhere and its columns run the other way."""
+    t2, t1 = sagittal_stack(900), sagittal_stack(150, mirrored=True)
+    t1 = Stack.from_array(t1.voxels[shift:], shifted(t1, shift))
+    assert fluid_difference(t2, t1) > 0.5
+    assert fluid_difference(t1, t2) < -0.5
+
+
+def shifted(stack, columns):
+    affine = stack.affine_lps.copy()
+    # Written from the last column to the first, it starts where the unmirrored one ends.
+    affine[:3, 3] += (columns - stack.shape[0] + 1) * affine[:3, 0]
+    return affine
+
+
+def test_series_that_share_no_place_are_not_compared():
+    stack, away = sagittal_stack(900), sagittal_stack(150)
+    affine = away.affine_lps.copy()
+    affine[2, 3] += 2000.0
+    assert fluid_difference(stack, Stack.from_array(away.voxels, affine)) == 0.0
+
+
+def test_what_an_image_tells_is_surer_the_clearer_it_is_and_never_as_sure_as_a_header():
+    faint, clear = (
+        recognize_images([[sagittal_stack(270)], [sagittal_stack(fluid)]])[1].confidence
+        for fluid in (330, 1000)
+    )
+    assert 0.5 <= faint < clear <= 0.8 < recognize("sagittal", times(100, 3000)).confidence

@@ -2,90 +2,169 @@
 
 The dural sac is a band some 15 mm wide that runs from top to bottom of a midline sagittal slice, 3
 to 13 cm in front of the skin of the back. Its fluid is brighter than what lies on either side of it
-in a T2 image, and darker in a T1 image. The best bright and the best dark band are sought as paths
-from top to bottom that drift slowly. In axial slices a bright round spot is sought instead.
+in a T2 image, and darker in a T1 image. It is sought as the path from top to bottom that drifts
+slowly and stands out most. Three measures, each of the image alone, whatever its unit:
 
-Contrasts are natural logarithms of intensity, inside over beside: 0.7 is twice as bright.
+    fluid_score        one sagittal series: how far the clearest bright band stands out, and how
+                       skewed intensities are, since fluid is a small part that is much brighter;
+                       and how far the clearest dark band stands out
+    fluid_difference   two sagittal series of the same place: how much clearer one band is that is
+                       bright in the first *and* dark in the second than the other way round;
+                       bright fat, which is bright in both, cannot pass for fluid
+    spot_score         axial slices: a round bright spot near the middle instead of a band
+
+Contrasts are natural logarithms of intensity, inside over beside: 0.7 is twice as bright. Slices
+thinner than 4 mm are averaged to that.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter, median_filter, zoom
+from scipy.ndimage import gaussian_filter, map_coordinates, median_filter
+from scipy.stats import skew
 
 from volspine.geometry.stack import Stack
-from volspine.geometry.turn import scanner_axes
+from volspine.geometry.turn import scanner_axes, turned_affine
 from volspine.types import BoolArray, FloatArray
 
-__all__ = ["Bands", "band_contrast", "fluid_contrast", "spot_contrast"]
+__all__ = [
+    "band_score",
+    "fluid_difference",
+    "fluid_score",
+    "middle_slices",
+    "spot_contrast",
+    "spot_score",
+]
 
 WORKING_MM = 2.0
 """Pixel size at which bands are sought."""
 
-BESIDE = 7
-"""Pixels from the middle of the sac to what is beside it."""
+SLAB_MM = 4.0
+"""Thinner slices are averaged to this."""
 
 DEPTH_MM = (30.0, 130.0)
 """How far in front of the skin of the back the sac lies."""
 
+SKEW_SHARE = 0.1
+"""Weight of the skewness of intensities beside the contrast of the band."""
+
+_BEHIND = 6  # Pixels from the middle of the sac to what lies behind it,
+_FRONT = range(6, 14)  # and to what lies in front of it: the vertebral bodies.
+_NEAR = (6, 9)  # Dark fluid need not be darker than all of them.
+_AROUND = 7
 _FLOOR = 0.05  # Of the brightest: air must not pass for a dark band.
 _OUTSIDE = -3.0
-_LARGEST = 1.5  # No stretch of a path may make up for all the rest of it.
+_LARGEST = 0.5  # No stretch of a path may make up for all the rest of it.
+_SCALE = 10.0  # Pixels over which a coil's sensitivity hardly changes.
 
 
-class Bands(NamedTuple):
-    """Contrast of the best bright and the best dark band; higher is clearer."""
-
-    bright: float
-    dark: float
-
-
-def fluid_contrast(stack: Stack) -> Bands:
-    """Return the clearest bright and dark band (or bright spot) among the middle slices.
+def fluid_score(stack: Stack) -> tuple[float, float]:
+    """Return how much the middle of a sagittal series looks like bright, and like dark fluid.
 
     Raises:
         PixelError: If the voxels cannot be decoded.
     """
-    measure = band_contrast if stack.plane == "sagittal" else spot_contrast
-    found = [measure(image) for image in _middle_slices(stack)]
-    return Bands(max(bands.bright for bands in found), max(bands.dark for bands in found))
+    bright, dark, skewed = np.max([band_score(image) for image in middle_slices(stack)], axis=0)
+    return float(bright + SKEW_SHARE * skewed), float(dark)
 
 
-def _middle_slices(stack: Stack) -> list[FloatArray]:
-    """Return the middle third of the slices at 2 mm.
+def fluid_difference(first: Stack, second: Stack) -> float:
+    """Return how much brighter fluid is in the first of two sagittal series; negative if darker.
+
+    Zero where they show no common part.
+
+    Raises:
+        PixelError: If the voxels cannot be decoded.
+    """
+    pairs = zip(middle_slices(first), middle_slices(second, like=first), strict=True)
+    found = [_both_ways(a, b) for a, b in pairs if np.count_nonzero(b) > b.size // 2]
+    if not found:
+        return 0.0
+    ways = np.max(found, axis=0)
+    return float(ways[0] - ways[1])
+
+
+def spot_score(stack: Stack) -> float:
+    """Return the usual contrast of the brightest round spot near the middle of axial slices.
+
+    Raises:
+        PixelError: If the voxels cannot be decoded.
+    """
+    return float(np.median([spot_contrast(image) for image in middle_slices(stack)]))
+
+
+def middle_slices(stack: Stack, like: Stack | None = None) -> list[FloatArray]:
+    """Return the middle third of the slices, 2 mm pixels.
 
     Sagittal: rows run to the feet and columns to the back. Axial: rows run to the back.
+
+    Args:
+        stack: Whose voxels are shown.
+        like: Whose slices and pixels are shown, where not its own; zero where not measured.
     """
-    axes, flips = scanner_axes(stack.affine_lps, stack.plane)
-    turned = stack.voxels.transpose(axes)[tuple(slice(None, None, -1 if f else 1) for f in flips)]
-    between_columns, between_rows, _ = stack.spacing_mm[list(axes)] / WORKING_MM
-    count = turned.shape[2]
-    third = range(count // 3, max(count - count // 3, count // 3 + 1))
-    return [
-        zoom(turned[:, :, k].T.astype(np.float64), (between_rows, between_columns), order=1)
-        for k in third
-    ]
+    frame = like or stack
+    axes, flips = scanner_axes(frame.affine_lps, frame.plane)
+    affine = turned_affine(frame.affine_lps, frame.shape, axes=axes, flips=flips)
+    columns, rows, count = (frame.shape[axis] for axis in axes)
+    step = np.linalg.norm(affine[:3, :3], axis=0)
+    row = np.arange(0.0, rows - 1 + 1e-6, WORKING_MM / step[1])
+    column = np.arange(0.0, columns - 1 + 1e-6, WORKING_MM / step[0])
+    slab = max(1, round(SLAB_MM / float(step[2])))
+    third = range(count // 3, max(count - count // 3, count // 3 + 1), slab)
+    index_from_mm = np.linalg.inv(stack.affine_lps)
+    shown = []
+    for first in third:
+        members = range(first, min(first + slab, count))
+        layers = [_layer(stack, index_from_mm @ affine, (row, column, k)) for k in members]
+        shown.append(np.mean(layers, axis=0))
+    return shown
 
 
-def band_contrast(image: Float[np.ndarray, "H W"]) -> Bands:
-    """Return the contrast of the best bright and the best dark band of a sagittal slice.
+def _layer(
+    stack: Stack, index: FloatArray, where: tuple[FloatArray, FloatArray, int]
+) -> FloatArray:
+    """Return one slice, linearly interpolated; zero outside."""
+    row, column, k = where
+    lattice = np.stack(np.broadcast_arrays(column[None], row[:, None], float(k)))
+    places = np.tensordot(index[:3, :3], lattice, 1) + index[:3, 3, None, None]
+    # Rounding must not push the outermost slice outside.
+    places = np.where(np.abs(places - np.rint(places)) < 1e-6, np.rint(places), places)
+    values = map_coordinates(stack.voxels, places, order=1, mode="constant", cval=0.0)
+    return np.asarray(values, dtype=np.float64)
+
+
+def band_score(image: Float[np.ndarray, "H W"]) -> tuple[float, float, float]:
+    """Return the contrast of the clearest bright and dark bands of a sagittal slice, and its skew.
 
     Args:
         image: 2 mm pixels; rows run to the feet, columns to the back.
     """
-    smooth = _log_intensity(image, (2.0, 1.5))
-    front, back = np.roll(smooth, BESIDE, axis=1), np.roll(smooth, -BESIDE, axis=1)
-    outside = ~_in_depth(image)
-    bright = np.clip(smooth - np.maximum(front, back), _OUTSIDE, _LARGEST)
-    dark = np.clip(np.minimum(front, back) - smooth, _OUTSIDE, _LARGEST)
-    bright[outside] = dark[outside] = _OUTSIDE
-    # Below, the sac curves away over the sacrum and tapers.
-    rows = slice(len(image) // 10, max(3 * len(image) // 4, len(image) // 10 + 1))
-    return Bands(_best_path(bright[rows]), _best_path(dark[rows]))
+    inside, smooth = _in_depth(image), _log_intensity(image, (2.0, 1.5))
+    bright = _best_path(_ridge(smooth, inside))
+    dark = _best_path(_ridge(-smooth, inside, reach=_NEAR))
+    return bright, dark, _skewness(image, inside)
 
 
-def spot_contrast(image: Float[np.ndarray, "H W"]) -> Bands:
+def _ridge(
+    smooth: FloatArray, inside: BoolArray, *, reach: tuple[int, ...] = (*_FRONT,)
+) -> FloatArray:
+    front = np.max([np.roll(smooth, by, axis=1) for by in reach], axis=0)
+    behind = np.roll(smooth, -_BEHIND, axis=1)
+    ridge = np.clip(smooth - np.maximum(front, behind), _OUTSIDE, _LARGEST)
+    return np.where(inside, ridge, _OUTSIDE)
+
+
+def _both_ways(first: FloatArray, second: FloatArray) -> tuple[float, float]:
+    """Return the clearest band that is bright in the first and dark in the second; and converse."""
+    a, b = _log_intensity(first, (2.0, 1.5)), _log_intensity(second, (2.0, 1.5))
+    inside = _in_depth(first)
+    ways = [
+        _ridge(bright, inside, reach=_NEAR) + _ridge(-dark, inside, reach=_NEAR)
+        for bright, dark in ((a, b), (b, a))
+    ]
+    return _best_path(ways[0]), _best_path(ways[1])
+
+
+def spot_contrast(image: Float[np.ndarray, "H W"]) -> float:
     """Return how much brighter the brightest spot near the middle is than all around it.
 
     Args:
@@ -93,17 +172,27 @@ def spot_contrast(image: Float[np.ndarray, "H W"]) -> Bands:
     """
     smooth = _log_intensity(image, (1.5, 1.5))
     shifts = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]
-    around = [np.roll(smooth, (BESIDE * r, BESIDE * c), axis=(0, 1)) for r, c in shifts]
+    around = [np.roll(smooth, (_AROUND * r, _AROUND * c), axis=(0, 1)) for r, c in shifts]
     spot = smooth - np.max(around, axis=0)
     height, width = spot.shape
     middle = spot[height // 4 : height - height // 4, 2 * width // 5 : width - 2 * width // 5]
-    return Bands(float(middle.max(initial=_OUTSIDE)), _OUTSIDE)
+    return float(min(middle.max(initial=_OUTSIDE), 1.0))
 
 
 def _log_intensity(image: FloatArray, sigma: tuple[float, float]) -> FloatArray:
     high = float(np.percentile(image, 99))
     scaled = np.clip(image / high, 0.0, 1.0) if high > 0 else np.zeros_like(image)
     return np.asarray(np.log(gaussian_filter(scaled, sigma) + _FLOOR), dtype=np.float64)
+
+
+def _skewness(image: FloatArray, inside: BoolArray) -> float:
+    """Return the skewness of intensities over their surroundings, where the spine may be."""
+    high = float(np.percentile(image, 99))
+    if high <= 0 or np.count_nonzero(inside) < 100:
+        return 0.0
+    scaled = np.clip(image / high, 0.0, None)
+    over = gaussian_filter(scaled / (gaussian_filter(scaled, _SCALE) + _FLOOR), 0.7)[inside]
+    return float(skew(over)) if np.ptp(over) > 1e-6 else 0.0
 
 
 def _in_depth(image: FloatArray) -> BoolArray:
@@ -117,9 +206,13 @@ def _in_depth(image: FloatArray) -> BoolArray:
 
 
 def _best_path(ridge: FloatArray) -> float:
-    """Return the mean height of the highest path from top to bottom, one pixel aside a row."""
-    total = ridge[0]
-    for row in ridge[1:]:
+    """Return the mean height of the highest path from top to bottom, one pixel aside a row.
+
+    The rows at the top, where a slice may be faint, and those below the sac are left out.
+    """
+    rows = ridge[len(ridge) // 10 : max(3 * len(ridge) // 4, len(ridge) // 10 + 1)]
+    total = rows[0]
+    for row in rows[1:]:
         padded = np.pad(total, 1, constant_values=-np.inf)
         total = row + np.max([padded[:-2], padded[1:-1], padded[2:]], axis=0)
-    return float(total.max() / len(ridge))
+    return float(total.max() / len(rows))

@@ -18,10 +18,12 @@ Confidence, from 0 to 1:
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from volspine.anatomy import Protocol
 from volspine.challenge import description_from_protocol
 from volspine.dicom.bodypart import LUMBAR, named_part, why_not_lumbar_mr
-from volspine.dicom.contrast import Bands, fluid_contrast
+from volspine.dicom.contrast import fluid_difference, fluid_score, spot_score
 from volspine.dicom.instance import Acquisition
 from volspine.dicom.weighting import (
     BOTH,
@@ -49,14 +51,20 @@ _DENIED_BY: dict[Protocol, Plane] = {
     Protocol.AXIAL_T2: "sagittal",
 }
 
-BRIGHT_FLUID = 0.75
-"""Logarithm of fluid over its surroundings from which an image is T2-weighted."""
+BRIGHT, DARK = 0.53, 0.45
+"""Fluid scores of a lone sagittal series: T2 from the first on, T1 below the second."""
 
-DARK_FLUID = 0.9
-"""Logarithm of surroundings over fluid from which an image without bright fluid is T1-weighted."""
+BAND = 0.15
+"""Contrast that a dark band must have to be taken for fluid."""
 
-APART = 0.25
-"""Difference in fluid contrast that tells two sagittal series of a study apart."""
+SPOT = 0.35
+"""Spot contrast from which axial slices are T2-weighted."""
+
+APART = 0.15
+"""Difference in fluid from which two sagittal series of a study are told apart."""
+
+_GUESS, _CLEAR = 0.5, 0.8
+"""Confidence of what an image tells: at the border, and far from it."""
 
 
 class Recognized(NamedTuple):
@@ -117,46 +125,65 @@ def recognize_named(plane: Plane, name: str) -> Recognized | None:
 def recognize_images(unknown: Sequence[Sequence[Stack]]) -> list[Recognized]:
     """Return the protocol of each series of a study whose headers tell nothing, and the reasons.
 
-    Fluid is far brighter than its surroundings in T2 and never in T1. Of several sagittal series
-    the one with the brightest fluid is T2 and the one with the darkest T1, where they differ.
+    Fluid is bright in T2 and dark in T1. Sagittal series of a study are compared with one another
+    first, which is far surer than to judge each by itself.
 
     Args:
         unknown: Stacks of each such series; their voxels are decoded.
     """
-    contrasts = [_contrast(stacks) for stacks in unknown]
-    sagittal = [
-        contrast.bright
-        for contrast, stacks in zip(contrasts, unknown, strict=True)
-        if contrast is not None and stacks[0].plane == "sagittal"
-    ]
-    spread = (min(sagittal, default=0.0), max(sagittal, default=0.0))
-    return [
-        _protocol(stacks[0].plane, _from_contrast(stacks[0].plane, contrast, spread))
-        for contrast, stacks in zip(contrasts, unknown, strict=True)
-    ]
+    largest = [max(stacks, key=lambda stack: stack.shape[2]) for stacks in unknown]
+    sagittal = [stack for stack in largest if stack.plane == "sagittal"]
+    return [_protocol(stack.plane, _by_image(stack, sagittal)) for stack in largest]
+
+
+def _by_image(stack: Stack, sagittal: Sequence[Stack]) -> Answer:
+    try:
+        if stack.plane == "axial":
+            return _by_spot(spot_score(stack))
+        others = [other for other in sagittal if other is not stack]
+        return _by_comparison(stack, others) or _by_band(*fluid_score(stack))
+    except VolspineError:
+        return Answer("other", "the header does not tell, and the pixels cannot be read", 0.0)
+
+
+def _by_comparison(stack: Stack, others: Sequence[Stack]) -> Answer | None:
+    differences = [fluid_difference(stack, other) / 2 for other in others]
+    differences += [-fluid_difference(other, stack) / 2 for other in others]
+    means = np.sum(np.reshape(differences, (2, -1)), axis=0)
+    clearest = float(max(means, key=abs, default=0.0))
+    if abs(clearest) < APART:
+        return None
+    sure = _sureness(abs(clearest) - APART, 0.8)
+    if clearest > 0:
+        return Answer("t2", f"by image: fluid is brighter than in another ({clearest:.2f})", sure)
+    return Answer("t1", f"by image: fluid is darker than in another ({clearest:.2f})", sure)
+
+
+def _by_band(score: float, dark: float) -> Answer:
+    if score >= BRIGHT:
+        why = f"by image: fluid looks bright ({score:.2f})"
+        return Answer("t2", why, _sureness(score - BRIGHT, 0.2))
+    if score < DARK and dark >= BAND:
+        why = f"by image: fluid looks dark ({score:.2f})"
+        return Answer("t1", why, _sureness(DARK - score, 0.2))
+    return _UNTOLD
+
+
+def _by_spot(score: float) -> Answer:
+    if score < SPOT:
+        return _UNTOLD
+    why = f"by image: fluid looks bright ({score:.2f})"
+    return Answer("t2", why, _sureness(score - SPOT, 0.3))
+
+
+def _sureness(beyond: float, far: float) -> float:
+    return round(_GUESS + (_CLEAR - _GUESS) * min(beyond / far, 1.0), 2)
+
+
+_UNTOLD = Answer("other", "neither header nor contrast tells the weighting", 0.0)
 
 
 def _protocol(plane: Plane, answer: Answer) -> Recognized:
     protocol = _PROTOCOLS.get((plane, answer.weighting), Protocol.OTHER)
     reason = f"{plane} slices by orientation; {answer.reason}"
     return Recognized(protocol, reason, answer.confidence)
-
-
-def _contrast(stacks: Sequence[Stack]) -> Bands | None:
-    try:
-        return fluid_contrast(max(stacks, key=lambda stack: stack.shape[2]))
-    except VolspineError:
-        return None
-
-
-def _from_contrast(plane: Plane, bands: Bands | None, spread: tuple[float, float]) -> Answer:
-    if bands is None:
-        return Answer("other", "the header does not tell, and the pixels cannot be read")
-    lowest, highest = spread
-    is_apart = plane == "sagittal" and highest - lowest >= APART
-    if bands.bright >= BRIGHT_FLUID or (is_apart and bands.bright == highest):
-        return Answer("t2", f"by image: fluid looks bright (contrast {bands.bright:.1f})")
-    is_dark = plane == "sagittal" and bands.dark >= DARK_FLUID
-    if is_dark or (is_apart and bands.bright == lowest):
-        return Answer("t1", f"by image: fluid looks dark (contrast {bands.dark:.1f})")
-    return Answer("other", "neither header nor contrast tells the weighting")

@@ -18,10 +18,12 @@ from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.subject import Subject, open_behind
 from volspine.types import FloatArray
 
-__all__ = ["RATES", "distract"]
+__all__ = ["RATES", "SLIP_RATES", "distract"]
+
+SLIP_RATES = (0.05, 0.11)
+"""Share of men and of women of 57 with a forward slip; it grows with age."""
 
 RATES = {
-    "slip": (0.05, 0.11),  # men, women at 57; grows with age
     "back_slip": 0.06,
     "lipomatosis": 0.06,
     "tropism": 0.20,
@@ -56,7 +58,7 @@ def distract(subject: Subject, rng: np.random.Generator, *, transitional: bool =
 
 def _slips(subject: Subject, rng: np.random.Generator) -> FloatArray:
     """Forward slips of 2 to 6 mm, mostly at L4/L5; small backward ones above and below."""
-    chance = RATES["slip"][int(subject.female)] * np.clip((subject.age - 30) / 27, 0.0, 2.0)
+    chance = SLIP_RATES[int(subject.female)] * np.clip((subject.age - 30) / 27, 0.0, 2.0)
     slips = np.zeros(len(subject.discs))
     place = int(rng.choice([2, 3, 4], p=[0.17, 0.70, 0.13]))
     found, back = rng.random(2) < (chance, RATES["back_slip"])

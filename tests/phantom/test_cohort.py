@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -10,7 +12,10 @@ import pytest
 
 from volspine.anatomy import TARGETS, Condition
 from volspine.challenge import condition_from_title, level_from_title
+from volspine.data.rsna import read_root
+from volspine.dicom.reading import read_study
 from volspine.errors import ConfigurationError, OutputError
+from volspine.phantom import cohort
 from volspine.phantom.cohort import generate
 from volspine.phantom.plan import draw_plan
 from volspine.phantom.spec import Cohort, Size, Spec
@@ -160,3 +165,129 @@ def test_options_that_cannot_work_are_refused(tmp_path, options, message):
 def test_an_existing_cohort_is_not_overwritten(root):
     with pytest.raises(OutputError, match="already holds a cohort"):
         generate(root, studies=1)
+
+
+def interrupted(out, after, **options):
+    """Write a cohort and break it off after some studies."""
+    seen = []
+
+    def stop(study_id):
+        seen.append(study_id)
+        if len(seen) == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(out, on_study=stop, **options)
+    return out
+
+
+OPTIONS = {"studies": 2, "seed": 4, "cohort": "rsna_like", "size": "small", "label_maps": True}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return generate(tmp_path_factory.mktemp("unbroken") / "root", **OPTIONS)
+
+
+def test_an_interrupted_cohort_resumed_is_the_unbroken_one_bit_for_bit(unbroken, tmp_path):
+    out = interrupted(tmp_path / "root", 1, **OPTIONS)
+    assert len(list((out / "truth").iterdir())) == 1
+    assert not (out / "train.csv").exists()
+    written = {p: p.stat().st_mtime_ns for p in out.rglob("*.dcm")}
+    generate(out, resume=True, **OPTIONS)
+    assert digests(out) == digests(unbroken)
+    assert all(path.stat().st_mtime_ns == then for path, then in written.items())
+
+
+def test_a_study_without_its_truth_is_written_again(unbroken, tmp_path):
+    out = tmp_path / "root"
+    shutil.copytree(unbroken, out)
+    last = max((out / "truth").iterdir())
+    images = next((out / "train_images" / last.stem).rglob("*.dcm"))
+    last.unlink()
+    images.write_bytes(b"half a file")
+    generate(out, resume=True, **OPTIONS)
+    assert digests(out) == digests(unbroken)
+
+
+def test_an_interrupted_study_leaves_no_folder(tmp_path, monkeypatch):
+    def broken(made, folder):
+        (folder / "1").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cohort, "write_study", broken)
+    with pytest.raises(KeyboardInterrupt):
+        generate(tmp_path / "root", studies=1, cohort="clean", size="small")
+    assert list(tmp_path.rglob("*")) in ([], [tmp_path / "root"], [
+        tmp_path / "root", tmp_path / "root" / "train_images",
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"header": "full"}, {"noise": "none"}, {"seed": 5}, {"studies": 1}, {"cohort": "clean"}],
+)
+def test_a_cohort_is_not_resumed_with_other_options(unbroken, other):
+    before = digests(unbroken)
+    with pytest.raises(OutputError, match="these options would not make"):
+        generate(unbroken, resume=True, **(OPTIONS | other))
+    assert digests(unbroken) == before
+
+
+def test_a_cohort_may_be_resumed_to_more_studies(unbroken, tmp_path):
+    out = generate(tmp_path / "root", **(OPTIONS | {"studies": 1}))
+    generate(out, resume=True, **OPTIONS)
+    assert digests(out) == digests(unbroken)
+
+
+def test_label_maps_have_a_file_for_each_series_or_stack(unbroken):
+    for row in rows(unbroken / "train_series_descriptions.csv"):
+        folder = unbroken / "label_maps" / row["study_id"]
+        assert list(folder.glob(f"{row['series_id']}*.nii.gz"))
+    assert (unbroken / "label_maps" / "labels.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("population", "header"),
+    [
+        ("rsna_like", "rsna"),
+        ("shift", "full"),
+        *(
+            pytest.param(cohort, header, marks=pytest.mark.slow)
+            for cohort in ("rsna_like", "probe", "pairs", "clean", "shift")
+            for header in ("rsna", "full")
+            if (cohort, header) not in {("rsna_like", "rsna"), ("shift", "full")}
+        ),
+    ],
+)
+def test_a_root_is_read_as_the_challenges_is(tmp_path, population, header):
+    options = {"cohort": population, "header": header, "noise": "consensus", "size": "small"}
+    root = generate(tmp_path / "root", studies=2, seed=3, **options)
+    found = read_root(root)
+    assert found.summary.studies == 2
+    assert (found.summary.without_images, found.summary.without_labels) == (0, 0)
+    assert found.summary.orphan_coordinates == 0
+    for study in found.studies:
+        read = read_study(study.folder, strict=True)
+        assert not read.faults
+        assert {s.name: s.protocol for s in read.series} == found.protocols[study.study_id]
+        assert len({a.target for a in study.annotations}) >= 15
+        for found_mark in study.annotations:
+            assert (
+                study.folder / found_mark.series_id / f"{found_mark.instance_number}.dcm"
+            ).is_file()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_studies(tmp_path):
+    sizes = {}
+
+    def watch(study_id):
+        sizes[len(sizes) + 1] = int(Path("/proc/self/statm").read_text().split()[1])
+        shutil.rmtree(tmp_path / "root" / "train_images" / study_id)
+
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("this system does not tell the size of a process")
+    generate(tmp_path / "root", studies=120, size="small", seed=2, on_study=watch)
+    grown = (sizes[120] - sizes[20]) * 4096 / 2**20
+    assert grown < 12.0, f"{grown:.1f} MiB in 100 studies"

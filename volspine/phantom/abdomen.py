@@ -41,9 +41,12 @@ def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     phase = anatomy.subject.folds[:, 3].astype(np.float32)
     across = p.x * np.float32(anatomy.handed)  # towards the aorta's side
     bends = (0.055 * p.back + 0.05 * p.z, 0.06 * across + 0.045 * p.z, 0.05 * (across + p.back))
-    places = zip((across, p.back, p.z), bends, (9.0, 7.0, 9.0), _CELL_MM, strict=True)
+    places = zip((across, p.back, p.z), bends, (11.0, 9.0, 13.0), _CELL_MM, strict=True)
     scaled = [(x + far * np.sin(bend + turn)) / np.float32(size)
               for (x, bend, far, size), turn in zip(places, phase[:3], strict=True)]  # fmt: skip
+    # Neighbouring rows are staggered, as bricks are.
+    row = np.floor(scaled[1])
+    scaled = [scaled[0] + np.float32(0.37) * row, scaled[1], scaled[2] + np.float32(0.61) * row]
     cells = [np.floor(s) for s in scaled]
     number = cells[0] * 7.0 + cells[1] * 31.0 + cells[2] * 83.0
     loop = np.mod(number, _LOOPS).astype(np.intp)
@@ -53,14 +56,16 @@ def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     squares = ((x / (0.46 + 0.3 * long)) ** 2, (y / (0.42 + 0.14 * round_)) ** 2,
                (z / (0.76 - 0.3 * long)) ** 2)  # fmt: skip
     wall = (np.sqrt(squares[0] + squares[1] + squares[2]) - 1.0) * np.float32(12.0)
-    behind = (cells[1] + 0.5) * _CELL_MM[1] + 57.0
-    beside = np.clip(np.abs(cells[0] + 0.5) * _CELL_MM[0] - 40.0, 0.0, 45.0)
-    wall = wall + np.float32(99.0) * (behind > 0.8 * beside)
-    canvas.paint(wall, Tissue.MUSCLE, 0.8)
     # Where loops touch, the edge of a cell is their wall.
     edge = np.maximum(np.maximum(np.abs(x) * _CELL_MM[0] - _CELL_MM[0] / 2,
                                  np.abs(y) * _CELL_MM[1] - _CELL_MM[1] / 2),
                       np.abs(z) * _CELL_MM[2] - _CELL_MM[2] / 2)  # fmt: skip
+    wall = np.maximum(wall, edge)
+    behind = (cells[1] + 0.5) * _CELL_MM[1] + 57.0
+    column = cells[0] + np.float32(0.5) - np.float32(0.37) * row
+    beside = np.clip(np.abs(column) * _CELL_MM[0] - 40.0, 0.0, 45.0)
+    wall = wall + np.float32(99.0) * (behind > 0.8 * beside)
+    canvas.paint(wall, Tissue.MUSCLE, 0.8)
     lumen = np.maximum(wall + 1.2 + 1.5 * round_, edge + 0.9)
     swirl = 2.0 * np.sin(0.21 * across + 0.13 * p.z + 9.0 * level)
     mixed = 0.22 * np.sin(0.5 * p.back + 0.28 * p.z + swirl)

@@ -50,7 +50,9 @@ def _paint_psoas(canvas: Canvas, p: Surroundings, grain: Array, anatomy: Anatomy
     lean = side + 0.25 * front * low
     muscle = oval(lean, front, (6.5 + 12.5 * low) * size, (11.0 + 11.0 * low) * size)
     canvas.paint(muscle, Tissue.MUSCLE)
-    streak = np.clip(0.45 - 1.1 * np.abs(grain), 0.0, 0.4) * (0.2 + anatomy.subject.muscle_fat)
+    streak = np.clip(0.5 - 0.6 * np.abs(grain - 0.4), 0.0, 0.5) * (
+        0.05 + anatomy.subject.muscle_fat
+    )
     canvas.paint(muscle + 2.0, Tissue.FAT, streak)
 
 

@@ -24,6 +24,7 @@ from volspine.phantom.direct import (
     CropShape,
     PhantomCrops,
     PhantomGrids,
+    Scan,
     level_crops,
     localizer_example,
     study_crops,
@@ -307,7 +308,9 @@ def test_a_mirrored_person_gives_the_mirrored_grid(monkeypatch):
 
 
 def test_noise_differs_between_draws_and_nothing_else_does():
-    one, same, other = (level_crops(NOISY, "l4_l5", shapes=SHAPES, draw=n) for n in (0, 0, 1))
+    one, same, other = (
+        level_crops(NOISY, "l4_l5", shapes=SHAPES, scan=Scan(draw=n)) for n in (0, 0, 1)
+    )
     assert one.axial_t2.image.equal(same.axial_t2.image)
     assert not one.axial_t2.image.equal(other.axial_t2.image)
     assert one.axial_t2.affine_lps.equal(other.axial_t2.affine_lps)
@@ -318,7 +321,7 @@ def test_noise_differs_between_draws_and_nothing_else_does():
 def test_noise_in_a_crop_has_the_spread_that_the_plan_asks_for():
     spec = replace(NOISY, index=1)
     image = level_crops(spec, "l3_l4", shapes=SHAPES).sagittal_t1.image
-    twin = level_crops(spec, "l3_l4", shapes=SHAPES, draw=7).sagittal_t1.image
+    twin = level_crops(spec, "l3_l4", shapes=SHAPES, scan=Scan(draw=7)).sagittal_t1.image
     files = render_study(spec).by_protocol(Protocol.SAGITTAL_T1)[0].stacks[0].voxels
     # Stored values are near 1800 for bright tissue, and so is a crop's noise in proportion.
     snr = draw_plan(spec, build_truth(spec).anatomy).series[0].snr

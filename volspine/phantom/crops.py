@@ -16,7 +16,7 @@ import torch
 from volspine.anatomy import LEVELS, PROTOCOLS, Condition, Level, Protocol
 from volspine.errors import ConfigurationError, GeometryError
 from volspine.phantom.cutout import AXIAL, SAGITTAL, CropShape, Cutout, cut_out
-from volspine.phantom.scene import Part, Scene
+from volspine.phantom.scene import AS_FILED, Part, Scan, Scene
 from volspine.phantom.spec import Spec
 from volspine.types import FloatArray
 
@@ -70,7 +70,7 @@ def level_crops(
     offset_mm: Sequence[float] = (0.0, 0.0, 0.0),
     shapes: tuple[CropShape, CropShape] = (SAGITTAL, AXIAL),
     aligned: bool = False,
-    draw: int = 0,
+    scan: Scan = AS_FILED,
 ) -> LevelCrops:
     """Return one level of a study.
 
@@ -80,14 +80,14 @@ def level_crops(
         offset_mm: LPS millimetres from the canal to the middle of the crops.
         shapes: Of sagittal and axial crops.
         aligned: Whether sagittal crops are turned within their plane so that the disc lies level.
-        draw: Which draw of coil and noise.
+        scan: Which draw of coil and noise, and how finely painted.
 
     Raises:
         ConfigurationError: If there is no such level.
         GeometryError: If the crop lies outside everything that was measured.
     """
     offsets = np.asarray(offset_mm, dtype=np.float64)[None]
-    return _crops(spec, [_level(level)], offsets, (shapes, aligned, draw))[0]
+    return _crops(spec, [_level(level)], offsets, (shapes, aligned, scan))[0]
 
 
 def study_crops(
@@ -96,7 +96,7 @@ def study_crops(
     offsets_mm: FloatArray | None = None,
     shapes: tuple[CropShape, CropShape] = (SAGITTAL, AXIAL),
     aligned: bool = False,
-    draw: int = 0,
+    scan: Scan = AS_FILED,
 ) -> list[LevelCrops]:
     """Return all five levels of a study; quicker than one by one.
 
@@ -105,13 +105,13 @@ def study_crops(
         offsets_mm: (5, 3) LPS millimetres from each canal to the middle of its crops.
         shapes: Of sagittal and axial crops.
         aligned: Whether sagittal crops are turned within their plane so that the disc lies level.
-        draw: Which draw of coil and noise.
+        scan: Which draw of coil and noise, and how finely painted.
 
     Raises:
         GeometryError: If a crop lies outside everything that was measured.
     """
     offsets = np.zeros((len(LEVELS), 3)) if offsets_mm is None else offsets_mm
-    return _crops(spec, list(LEVELS), offsets, (shapes, aligned, draw))
+    return _crops(spec, list(LEVELS), offsets, (shapes, aligned, scan))
 
 
 def _level(level: Level | str) -> Level:
@@ -128,10 +128,10 @@ def _crops(
     spec: Spec,
     levels: list[Level],
     offsets_mm: FloatArray,
-    how: tuple[tuple[CropShape, CropShape], bool, int],
+    how: tuple[tuple[CropShape, CropShape], bool, Scan],
 ) -> list[LevelCrops]:
-    shapes, aligned, draw = how
-    scene = Scene(spec, draw)
+    shapes, aligned, scan = how
+    scene = Scene(spec, scan)
     cutouts = {
         (level, protocol): cut_out(scene, (level, protocol), offset, (shapes, aligned))
         for level, offset in zip(levels, offsets_mm, strict=True)

@@ -18,6 +18,7 @@ from volspine.anatomy import LEVELS, Protocol
 from volspine.phantom.crops import Crop, LevelCrops, level_crops, study_crops
 from volspine.phantom.cutout import AXIAL, SAGITTAL, CropShape
 from volspine.phantom.gridded import GridExample, localizer_example
+from volspine.phantom.scene import AS_FILED, Scan
 from volspine.phantom.spec import Spec, Stage
 from volspine.volume.grid import Grid
 
@@ -30,6 +31,7 @@ __all__ = [
     "LevelCrops",
     "PhantomCrops",
     "PhantomGrids",
+    "Scan",
     "level_crops",
     "localizer_example",
     "study_crops",
@@ -44,20 +46,20 @@ class PhantomGrids(Dataset[GridExample]):
         specs: Which studies.
         grid: See `localizer_example`.
         protocols: Channels wanted.
-        draw: Which draw of coil and noise; change it from epoch to epoch.
+        scan: Which draw of coil and noise; change it from epoch to epoch.
     """
 
     specs: Sequence[Spec]
     grid: Grid = field(default_factory=Grid)
     protocols: tuple[Protocol, ...] = (Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2)
-    draw: int = 0
+    scan: Scan = AS_FILED
 
     def __len__(self) -> int:
         return len(self.specs)
 
     def __getitem__(self, index: int) -> GridExample:
         spec = self.specs[index]
-        return localizer_example(spec, self.grid, protocols=self.protocols, draw=self.draw)
+        return localizer_example(spec, self.grid, protocols=self.protocols, scan=self.scan)
 
 
 @dataclass(frozen=True)
@@ -69,28 +71,28 @@ class PhantomCrops(Dataset[LevelCrops]):
         shapes: Of sagittal and axial crops.
         jitter_mm: Standard deviation of the crops' middle along x, y and z, as a localizer errs.
         aligned: See `study_crops`.
-        draw: Which draw of coil, noise and jitter; change it from epoch to epoch.
+        scan: Which draw of coil, noise and jitter; change it from epoch to epoch.
     """
 
     specs: Sequence[Spec]
     shapes: tuple[CropShape, CropShape] = (SAGITTAL, AXIAL)
     jitter_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     aligned: bool = False
-    draw: int = 0
+    scan: Scan = AS_FILED
 
     def __len__(self) -> int:
         return len(self.specs)
 
     def __getitem__(self, index: int) -> LevelCrops:
         spec = self.specs[index]
-        rng = spec.stream(Stage.NOISE).spawn(self.draw + 1)[self.draw].spawn(1)[0]
+        rng = spec.stream(Stage.NOISE).spawn(self.scan.draw + 1)[-1].spawn(1)[0]
         offsets = rng.standard_normal((len(LEVELS), 3)) * np.array(self.jitter_mm)
         levels = study_crops(
             spec,
             offsets_mm=offsets,
             shapes=self.shapes,
             aligned=self.aligned,
-            draw=self.draw,
+            scan=self.scan,
         )
         collated: LevelCrops = default_collate(levels)
         return collated

@@ -18,7 +18,7 @@ import torch
 from volspine.anatomy import Protocol
 from volspine.dicom.study import Series, Study
 from volspine.geometry.stack import Stack
-from volspine.phantom.scene import Part, Place, Scene, rendered_together
+from volspine.phantom.scene import AS_FILED, Part, Place, Scan, Scene, rendered_together
 from volspine.phantom.spec import Spec
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid, coverage_mm
@@ -62,7 +62,7 @@ def localizer_example(
     grid: Grid | None = None,
     *,
     protocols: Sequence[Protocol] = _BOTH,
-    draw: int = 0,
+    scan: Scan = AS_FILED,
 ) -> GridExample:
     """Return a study on one patient grid, as `sample_study` would.
 
@@ -70,9 +70,9 @@ def localizer_example(
         spec: Which study.
         grid: Placed in the middle of what the study covers if it has no centre.
         protocols: Channels wanted.
-        draw: Which draw of coil and noise.
+        scan: Which draw of coil and noise, and how finely painted.
     """
-    scene = Scene(spec, draw)
+    scene = Scene(spec, scan)
     placed = (grid or Grid()).centered_on(_as_study(scene))
     layers = _grid_layers(scene, placed, protocols)
     return GridExample(

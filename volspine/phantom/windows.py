@@ -32,10 +32,10 @@ from volspine.types import FloatArray
 
 __all__ = ["MARGIN", "Patch", "Receiver", "Window", "cut", "interpolation", "render_window", "tune"]
 
-MARGIN = 10
+MARGIN = 8
 """Acquired pixels painted around a window, where the kernel is cut off."""
 
-_SCOUT_PIXELS, _SCOUT_SLICES = 40, 5
+_SCOUT_PIXELS, _SCOUT_SLICES = 40, 4
 
 
 @dataclass(frozen=True)
@@ -229,15 +229,22 @@ def interpolation(
         acquired: Number of acquired pixels of the whole field.
         lines: Number of frequencies measured along it.
     """
-    place = np.arange(stored.start, stored.stop, dtype=np.float64) * (acquired / matrix)
-    away = place[:, None] - np.arange(span.start, span.stop)
-    weights = _dirichlet(away / acquired, min(lines, matrix)) / acquired
-    if len(span) < acquired:
-        # Flat to half the margin, then down to zero as a cosine.
-        reach = np.clip((np.abs(away) / MARGIN - 0.5) / 0.5, 0.0, 1.0)
-        weights *= 0.5 + 0.5 * np.cos(np.pi * reach)
-        weights /= weights.sum(axis=1, keepdims=True)
-    return torch.from_numpy(weights.astype(np.float32))
+    place = np.arange(stored.start, stored.stop, dtype=np.float64)[:, None] * (acquired / matrix)
+    length = min(lines, matrix)
+    if len(span) == acquired:
+        weights = _dirichlet((place - np.arange(acquired)) / acquired, length) / acquired
+        return torch.from_numpy(weights.astype(np.float32))
+    near = np.rint(place).astype(np.int64) + np.arange(-MARGIN, MARGIN + 1)
+    away = place - near
+    # Flat to half the margin, then down to zero as a cosine.
+    reach = np.clip((np.abs(away) / MARGIN - 0.5) / 0.5, 0.0, 1.0)
+    kernel = _dirichlet(away / acquired, length) * (0.5 + 0.5 * np.cos(np.pi * reach))
+    kernel *= (near >= span.start) & (near < span.stop)
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    weights = np.zeros((len(stored), len(span) + 2 * MARGIN + 2))
+    columns = np.clip(near - span.start + MARGIN, 0, weights.shape[1] - 1)
+    np.put_along_axis(weights, columns, kernel, axis=1)
+    return torch.from_numpy(weights[:, MARGIN : MARGIN + len(span)].astype(np.float32))
 
 
 def _dirichlet(turns: FloatArray, length: int) -> FloatArray:

@@ -286,6 +286,6 @@ def test_series_that_share_no_place_are_not_compared():
 def test_what_an_image_tells_is_surer_the_clearer_it_is_and_never_as_sure_as_a_header():
     faint, clear = (
         recognize_images([[sagittal_stack(270)], [sagittal_stack(fluid)]])[1].confidence
-        for fluid in (330, 1000)
+        for fluid in (400, 1000)
     )
     assert 0.5 <= faint < clear <= 0.8 < recognize("sagittal", times(100, 3000)).confidence

@@ -157,16 +157,30 @@ def draw_subject(
         hydration=np.where(np.arange(k - 1) > 9, 0.15, hydration),
         sway=_sway(rng, spread),
         lean=(float(rng.normal(0, 0.02)), float(rng.normal(0, 0.02))),
-        marrow_fat=float(np.clip(0.25 + 0.28 * wear + rng.normal(0, 0.06 * spread), 0.15, 0.7)),
-        muscle_fat=float(np.clip(0.05 + 0.3 * wear + rng.normal(0, 0.08 * spread), 0.03, 0.6)),
-        dorsal_fat=float(np.clip(rng.lognormal(np.log(16), 0.5 * spread), 4, 55)),
-        conus=float(np.clip(rng.normal(5.3, 0.5), 4.0, 6.8)),
-        jitter=np.exp(rng.normal(0, 1, (len(Tissue), 2)) * np.array([0.05, 0.07]) * contrast),
-        waves=_waves(rng, 3.0, 14.0),
-        folds=_waves(rng, 22.0, 70.0),
-        roots=_roots(rng),
+        **_soft_parts(rng, wear, spread),
+        **_grain(rng, contrast),
     )
     return replace(subject, bends=open_behind(subject))
+
+
+def _soft_parts(rng: np.random.Generator, wear: float, spread: float) -> dict[str, float]:
+    fat = np.clip(0.25 + 0.28 * wear + rng.normal(0, 0.06 * spread), 0.15, 0.7)
+    streaks = np.clip(0.05 + 0.3 * wear + rng.normal(0, 0.08 * spread), 0.03, 0.6)
+    return {
+        "marrow_fat": float(fat),
+        "muscle_fat": float(streaks),
+        "dorsal_fat": float(np.clip(rng.lognormal(np.log(16), 0.5 * spread), 4, 55)),
+        "conus": float(np.clip(rng.normal(5.3, 0.5), 4.0, 6.8)),
+    }
+
+
+def _grain(rng: np.random.Generator, contrast: float) -> dict[str, FloatArray]:
+    return {
+        "jitter": np.exp(rng.normal(0, 1, (len(Tissue), 2)) * np.array([0.05, 0.07]) * contrast),
+        "waves": _waves(rng, 3.0, 14.0),
+        "folds": _waves(rng, 22.0, 70.0),
+        "roots": _roots(rng),
+    }
 
 
 def _factor(rng: np.random.Generator, deviation: float, spread: float) -> float:

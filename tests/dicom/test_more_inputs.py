@@ -396,6 +396,22 @@ def rescale_missing_once(folder):
     save_all(slices, folder)
 
 
+@case(Right((14,), "RescaleSlope", PixelError))
+def rescale_slope_missing_once(folder):
+    slices = every(series(), RescaleSlope="0.5", RescaleIntercept="-100")
+    for ds in slices:
+        set_pixels(ds, (pixels(ds) + 100) * 2)
+    every(slices[3:4], RescaleSlope=None)
+    save_all(slices, folder)
+
+
+@case(Right((14,), "HighBit", PixelError))
+def one_slice_with_another_high_bit(folder):
+    slices = every(series(), BitsStored=14, HighBit=13)
+    slices[5].HighBit = 14
+    save_all(slices, folder)
+
+
 @case(Right((14,), "not finite", PixelError))
 def rescale_beyond_floats_once(folder):
     slices = series()

@@ -7,19 +7,21 @@ is ever written, so their names cannot lead anywhere.
 
 import io
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from volspine.dicom.limits import Limits
 from volspine.errors import InputError, VolspineError
 
 __all__ = ["DiskFile", "ReadableFile", "ZipMember", "list_files"]
 
-_CHUNK = 1 << 20
+_LOCAL_HEADER = 30
+"""Bytes before a member's name in a zip."""
 
 _UNLISTED = 1 << 12
 """Size that a folder is given which cannot be listed; enough to be opened as a file."""
@@ -47,12 +49,19 @@ class DiskFile:
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A member of a zip; decompressed in memory each time it is opened."""
+    """A member of a zip; decompressed in memory each time it is opened.
+
+    The archive's table of contents is read once, in `list_files`; a member is then found by its
+    place in the archive, since two members may have one name.
+    """
 
     archive: str
     name: str
     size: int
     compressed: int
+    method: int
+    offset: int
+    checksum: int
     limits: Limits
 
     @property
@@ -64,27 +73,42 @@ class ZipMember:
         """Return a stream over the decompressed bytes.
 
         Raises:
-            LimitError: If it is larger than its entry or the limits say.
-            InputError: If the archive is damaged or encrypted.
+            LimitError: If it is larger than the limits say.
+            InputError: If the archive is damaged, encrypted or compressed in a rare way.
         """
+        what = "zip member"
+        self.limits.check_inflation(self.size, self.compressed, path=self.path, what=what)
+        if self.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise self._broken("it is encrypted, or compressed in a way that is not read")
         try:
-            with zipfile.ZipFile(self.archive) as archive, archive.open(self.name) as member:
-                return io.BytesIO(self._read_capped(cast("io.BufferedIOBase", member)))
-        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-            raise InputError(
-                f"this member of the zip cannot be read ({type(error).__name__})",
-                remedy="unpack the archive and read the folder",
-                path=self.path,
-                code="VS-INP-004",
-            ) from error
+            content = self._inflated(self._packed())
+        except (OSError, struct.error, zlib.error) as error:
+            raise self._broken(type(error).__name__) from error
+        if len(content) != self.size or zlib.crc32(content) != self.checksum:
+            raise self._broken("its content is not what the archive says")
+        return io.BytesIO(content)
 
-    def _read_capped(self, member: io.BufferedIOBase) -> bytes:
-        parts, total = [], 0
-        while part := member.read(_CHUNK):
-            total += len(part)
-            self.limits.check_inflation(total, self.compressed, path=self.path, what="zip member")
-            parts.append(part)
-        return b"".join(parts)
+    def _packed(self) -> bytes:
+        with Path(self.archive).open("rb") as stream:
+            stream.seek(self.offset)
+            local = stream.read(_LOCAL_HEADER)
+            name, extra = struct.unpack("<HH", local[26:30])
+            stream.seek(name + extra, io.SEEK_CUR)
+            return stream.read(self.compressed)
+
+    def _inflated(self, packed: bytes) -> bytes:
+        if self.method == zipfile.ZIP_STORED:
+            return packed
+        # One byte more than is declared shows that there is more; nothing beyond it is inflated.
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, self.size + 1)
+
+    def _broken(self, finding: str) -> InputError:
+        return InputError(
+            f"this member of the zip cannot be read ({finding})",
+            remedy="unpack the archive and read the folder",
+            path=self.path,
+            code="VS-INP-004",
+        )
 
 
 ReadableFile: TypeAlias = DiskFile | ZipMember
@@ -160,16 +184,27 @@ def _list_zip(path: Path, limits: Limits) -> list[ReadableFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise _unreadable(str(path), error) from error
     limits.check("files", len(entries), path=str(path), what="number of files")
     total = sum(entry.file_size for entry in entries)
     limits.check("archive_bytes", total, path=str(path), what="decompressed size in bytes")
-    members: list[ReadableFile] = [
-        ZipMember(str(path), entry.filename, entry.file_size, entry.compress_size, limits)
-        for entry in entries
-    ]
+    members: list[ReadableFile] = [_member(path, entry, limits) for entry in entries]
     return sorted(members, key=lambda member: member.name)
+
+
+def _member(path: Path, entry: zipfile.ZipInfo, limits: Limits) -> ZipMember:
+    is_encrypted = bool(entry.flag_bits & 1)
+    return ZipMember(
+        archive=str(path),
+        name=entry.filename,
+        size=entry.file_size,
+        compressed=entry.compress_size,
+        method=-1 if is_encrypted else entry.compress_type,
+        offset=entry.header_offset,
+        checksum=entry.CRC,
+        limits=limits,
+    )
 
 
 def _unreadable(path: str, error: Exception) -> VolspineError:

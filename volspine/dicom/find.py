@@ -5,6 +5,7 @@ images all belong to one study is that study, however many series folders it has
 several is looked into.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -58,8 +59,29 @@ def find_studies(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> list[P
 
 
 def _children(folder: Path) -> list[Path]:
-    folders = (child for child in folder.iterdir() if child.is_dir() and not child.is_symlink())
+    """Return the folders in a folder; none where it cannot be listed, which reading it will say."""
+    entries = _listed(folder)
+    folders = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
     return sorted(folders, key=lambda child: _natural(child.name))
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the regular files in a folder, by name; links to files count."""
+    return sorted(Path(entry.path) for entry in _listed(folder) if _is_file(entry))
+
+
+def _listed(folder: Path) -> list["os.DirEntry[str]"]:
+    try:
+        return list(os.scandir(folder))
+    except OSError:
+        return []
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # A link to itself.
+        return False
 
 
 def _natural(name: str) -> tuple[int, str]:
@@ -72,9 +94,7 @@ def _has_file(folder: Path) -> bool:
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:
-    for child in sorted(folder.iterdir()):
-        if child.is_file():
-            yield child
+    yield from _files(folder)
     for child in _children(folder):
         yield from _regular_files(child)
 
@@ -88,8 +108,7 @@ class _Census:
         self._visit(root)
 
     def _visit(self, folder: Path) -> set[str]:
-        files = [child for child in sorted(folder.iterdir()) if child.is_file()]
-        uid = _first_study(files)
+        uid = _first_study(_files(folder))
         if uid is not None:
             self.direct.add(folder)
             self.studies[folder].add(uid)
@@ -121,9 +140,7 @@ def _first_study(files: Sequence[Path]) -> str | None:
 
 def _split(folder: Path, census: _Census) -> list[Path]:
     """Return the folder itself if all below it is one study, else the studies below it."""
-    archives = [
-        f for f in sorted(folder.iterdir()) if f.suffix.lower() in _ARCHIVES and f.is_file()
-    ]
+    archives = [file for file in _files(folder) if file.suffix.lower() in _ARCHIVES]
     uids = census.studies[folder]
     if folder in census.direct or (len(uids) == 1 and _NIFTI not in uids and not archives):
         return [folder]

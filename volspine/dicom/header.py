@@ -6,8 +6,9 @@ Text is decoded strictly where a number decides geometry: a decimal comma is an 
 import io
 import math
 import struct
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -47,7 +48,15 @@ _NESTED = (
 TAGS: dict[str, int] = {keyword: tag_for_keyword(keyword) or 0 for keyword in (*WANTED, *_NESTED)}
 """Tag of every keyword that is read, at the top of a file or in its functional groups."""
 
+_LASTING = frozenset(
+    TAGS[keyword]
+    for keyword in ("SOPClassUID", "PatientID", "PhotometricInterpretation", "RescaleSlope",
+                    "RescaleIntercept", "SeriesNumber")
+)  # fmt: skip
+
 _VRS = {keyword: dictionary_VR(tag) for keyword, tag in TAGS.items()}
+
+_DAMAGE = (struct.error, zlib.error, ValueError, EOFError, OSError, MemoryError, OverflowError)
 
 T = TypeVar("T")
 
@@ -99,6 +108,11 @@ class Header:
     def path(self) -> str:
         """Path of the file, as the user would say it."""
         return self.file.path
+
+    def summary(self) -> "Header":
+        """Return what is asked of a header once its frames are known; the rest may go."""
+        kept = {tag: self.elements[tag] for tag in _LASTING if tag in self.elements}
+        return replace(self, elements=kept)
 
     def has(self, keyword: str) -> bool:
         """Return whether the file has an element, be it empty."""
@@ -186,7 +200,7 @@ def guarded(parse: Callable[[], T], path: str) -> T:
     """
     try:
         return parse()
-    except (struct.error, ValueError, EOFError, OSError, MemoryError, OverflowError) as error:
+    except _DAMAGE as error:
         raise DicomReadError(
             f"the file cannot be parsed ({type(error).__name__})",
             remedy="export it again; it may be truncated",

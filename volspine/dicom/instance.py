@@ -6,8 +6,9 @@ not so raises the error that says what is wrong, and the file is set aside.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from volspine.geometry.affine import orthonormalize
 from volspine.types import FloatArray
 
 __all__ = ["Acquisition", "Instance", "read_instances", "why_not_an_image"]
+
+T = TypeVar("T")
 
 _NOT_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.88": "a structured report",
@@ -82,7 +85,7 @@ class Instance:
         spacing_mm: Distance between rows, then between columns.
         slope: Rescale slope.
         intercept: Rescale intercept.
-        says_scale: Whether the file says so; 1 and 0 are taken where it does not.
+        says_scale: Whether the file gives both; 1 and 0 are taken for what it does not.
         acquisition: How it was acquired.
     """
 
@@ -142,7 +145,7 @@ def read_instances(header: Header, limits: Limits) -> list[Instance]:
         PixelError: If the pixels are missing, cut short, or of a kind that is not read.
         LimitError: If the file declares more than the limits allow.
     """
-    layout = read_layout(header, limits)
+    layout = _shared(read_layout(header, limits))
     if "MOSAIC" in header.text("ImageType").split("\\"):
         raise GeometryError(
             "this is a mosaic: many slices tiled into one image, which has no single position",
@@ -151,29 +154,36 @@ def read_instances(header: Header, limits: Limits) -> list[Instance]:
             code="VS-GEO-010",
         )
     groups = frame_groups(header, layout.frames)
-    return [_instance(header, layout, frame, groups[frame]) for frame in range(layout.frames)]
+    found = [_instance(header, layout, frame, groups[frame]) for frame in range(layout.frames)]
+    summary = header.summary()  # Thousands of headers would fill the memory.
+    return [replace(instance, header=summary) for instance in found]
 
 
 def _instance(header: Header, layout: PixelLayout, frame: int, groups: FrameGroups) -> Instance:
-    scale = _rescale(header, groups)
-    slope, intercept = scale or (1.0, 0.0)
+    slope, intercept, says_scale = _rescale(header, groups)
     return Instance(
         header=header,
         layout=layout,
         frame=frame,
-        study_uid=header.text("StudyInstanceUID"),
-        series_uid=header.text("SeriesInstanceUID"),
+        study_uid=_shared(header.text("StudyInstanceUID")),
+        series_uid=_shared(header.text("SeriesInstanceUID")),
         sop_uid=header.text("SOPInstanceUID"),
-        frame_of_reference=header.text("FrameOfReferenceUID"),
+        frame_of_reference=_shared(header.text("FrameOfReferenceUID")),
         number=header.integer("InstanceNumber"),
         origin_mm=_position(header, groups, layout.frames),
         directions=_directions(header, groups),
         spacing_mm=_spacing(header, groups),
         slope=slope,
         intercept=intercept,
-        acquisition=_acquisition(header, groups),
-        says_scale=scale is not None,
+        acquisition=_shared(_acquisition(header, groups)),
+        says_scale=says_scale,
     )
+
+
+@lru_cache(maxsize=256)
+def _shared(value: T) -> T:
+    """Return an equal value that was seen before: slices repeat what their series says."""
+    return value
 
 
 def _numbers(header: Header, groups: FrameGroups, keyword: str) -> tuple[float, ...] | None:
@@ -237,12 +247,10 @@ def _invalid(
     )
 
 
-def _rescale(header: Header, groups: FrameGroups) -> tuple[float, float] | None:
-    """Return slope and intercept; None where neither is given."""
+def _rescale(header: Header, groups: FrameGroups) -> tuple[float, float, bool]:
+    """Return slope, intercept and whether both are given."""
     slope = _numbers(header, groups, "RescaleSlope")
     intercept = _numbers(header, groups, "RescaleIntercept")
-    if slope is None and intercept is None:
-        return None
     scale = (slope or (1.0,))[0], (intercept or (0.0,))[0]
     if not all(abs(value) < LARGEST_SCALE for value in scale):
         raise PixelError(
@@ -251,7 +259,7 @@ def _rescale(header: Header, groups: FrameGroups) -> tuple[float, float] | None:
             path=header.path,
             code="VS-PIX-004",
         )
-    return scale
+    return *scale, slope is not None and intercept is not None
 
 
 def _acquisition(header: Header, groups: FrameGroups) -> Acquisition:

@@ -43,7 +43,7 @@ class StackDecoder:
     limits: Limits = DEFAULT_LIMITS
     sources: list[Source] = field(init=False)
     _repairs: list[str] = field(default_factory=list)
-    _usual: tuple[int, bool] = (0, False)
+    _usual: tuple[int, int, bool] = (0, 0, False)
 
     def __post_init__(self) -> None:
         self.sources = [_source(instance) for instance in self.instances]
@@ -78,7 +78,7 @@ class StackDecoder:
     def _frames(self) -> Any:
         """Yield each slice's index with its intensities or the error that took their place."""
         numbered = enumerate(self.instances)
-        for _, group in groupby(numbered, key=lambda pair: pair[1].path):
+        for _, group in groupby(numbered, key=lambda pair: pair[1].header.file):
             members = list(group)
             try:
                 raw = read_frames([instance for _, instance in members], self.limits)
@@ -122,26 +122,31 @@ class StackDecoder:
         the others use, and they are not empty, its header cannot be trusted.
         """
         layout = instance.layout
-        if layout.is_float or (layout.bits_stored, layout.is_signed) == self._usual:
+        if layout.is_float or _bits(layout) == self._usual:
             return
         low = layout.high_bit + 1 - layout.bits_stored if layout.keeps_words else 0
         words = frame.astype(np.int64) & ((1 << layout.bits_allocated) - 1)
         used = (words >> low) & ((1 << layout.bits_stored) - 1)
         is_dirty = bool(np.any(words != used << low))
-        has_top_bit = layout.is_signed != self._usual[1] and bool(
+        has_top_bit = layout.is_signed != self._usual[2] and bool(
             np.any(used >> (layout.bits_stored - 1))
         )
-        if is_dirty or has_top_bit:
+        is_shifted = low > 0 or self._usual[1] + 1 > self._usual[0]
+        if is_dirty or has_top_bit or is_shifted:
             raise bad_pixels(
                 instance,
-                f"BitsStored {layout.bits_stored} or PixelRepresentation differ from the other "
-                f"slices, and bits are set that would mean something else",
+                "BitsStored, HighBit or PixelRepresentation differ from the other slices, and "
+                "bits are set that would mean something else",
             )
 
 
-def _usual_bits(instances: Sequence[Instance]) -> tuple[int, bool]:
-    """Return the commonest BitsStored and sign of slices; of equally common, the wider."""
-    kinds = Counter((i.layout.bits_stored, i.layout.is_signed) for i in instances)
+def _bits(layout: PixelLayout) -> tuple[int, int, bool]:
+    return layout.bits_stored, layout.high_bit, layout.is_signed
+
+
+def _usual_bits(instances: Sequence[Instance]) -> tuple[int, int, bool]:
+    """Return the commonest meaning of bits among slices; of equally common, the wider."""
+    kinds = Counter(_bits(instance.layout) for instance in instances)
     return max(kinds, key=lambda kind: (kinds[kind], kind))
 
 

@@ -130,6 +130,8 @@ class SeriesBuilder:
             notes.add("PhotometricInterpretation is missing: read as MONOCHROME2")
         if any(i.layout.has_low_unused_bits for i in instances):
             notes.add("HighBit says that values lie in the upper bits of their words")
+        if any(i.header.has("RescaleSlope") != i.header.has("RescaleIntercept") for i in instances):
+            notes.add("RescaleSlope or RescaleIntercept is missing: read as 1 or 0")
         if not self._key[0]:
             notes.add("SeriesInstanceUID is missing: grouped by geometry and acquisition")
         self._repairs += sorted(notes)

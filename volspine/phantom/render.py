@@ -140,7 +140,11 @@ class _SagittalPlane:
         inside = (placed.depth > FRONT_MM) & (placed.depth < REAR_MM)
         self.rows, self.columns = np.nonzero(inside)
         spine = anatomy.frame.place(y[inside], z[inside])
-        self.zones = _zones(build_section(anatomy, spine))
+        section = build_section(anatomy, spine)
+        # From front to back, each zone is a run of points, which needs no copy.
+        order = np.argsort(section.v - section.half_depth, kind="stable")
+        self.rows, self.columns = self.rows[order], self.columns[order]
+        self.zones = _zones(section.take(order))
         self.around = Surroundings.at(
             anatomy, np.zeros((1, 1), np.float32), y.astype(np.float32), z.astype(np.float32)
         )
@@ -232,7 +236,7 @@ def _zones(c: Section) -> list[Zone]:
     wanted = (c.v < front + 9.0, c.v > 0.3 * front, (c.v > front - 9.0) & (c.v < vault + 6.0))
     zones: list[Zone] = [(slice(None), c)]
     for mask in wanted:
-        where = _span(mask[:, 0]) if mask.ndim == 2 else np.flatnonzero(mask)
+        where = _span(mask[:, 0] if mask.ndim == 2 else mask)
         zones.append((where, c.take(where)))
     return zones
 
@@ -274,12 +278,9 @@ def _on_zone(
     painter: Callable[[NDArray[Any], Section, Array], None],
 ) -> None:
     where, section = zone
-    part, across = values[:, where], u[where]
-    if across.size == 0:
-        return
-    painter(part, section, across)
-    if not isinstance(where, slice):
-        values[:, where] = part
+    across = u[where]
+    if across.size:
+        painter(values[:, where], section, across)
 
 
 def _grained(mean: NDArray[Any], c: Section, u: Array, anatomy: Anatomy) -> NDArray[Any]:

@@ -9,6 +9,7 @@ Shapes: K = 15 vertebrae T8 to S5, K - 1 discs; sides are (left, right).
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -163,7 +164,7 @@ def draw_subject(
     return replace(subject, bends=open_behind(subject))
 
 
-def _soft_parts(rng: np.random.Generator, wear: float, spread: float) -> dict[str, float]:
+def _soft_parts(rng: np.random.Generator, wear: float, spread: float) -> dict[str, Any]:
     fat = np.clip(0.25 + 0.28 * wear + rng.normal(0, 0.06 * spread), 0.15, 0.7)
     streaks = np.clip(0.05 + 0.3 * wear + rng.normal(0, 0.08 * spread), 0.03, 0.6)
     return {
@@ -174,7 +175,7 @@ def _soft_parts(rng: np.random.Generator, wear: float, spread: float) -> dict[st
     }
 
 
-def _grain(rng: np.random.Generator, contrast: float) -> dict[str, FloatArray]:
+def _grain(rng: np.random.Generator, contrast: float) -> dict[str, Any]:
     return {
         "jitter": np.exp(rng.normal(0, 1, (len(Tissue), 2)) * np.array([0.05, 0.07]) * contrast),
         "waves": _waves(rng, 3.0, 14.0),

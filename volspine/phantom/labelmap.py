@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
-from volspine.phantom.canal import sac_distance
+from volspine.phantom.canal import sac_distance, smooth_max
 from volspine.phantom.frame import VERTEBRAE
 from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.render import render_labels
@@ -176,13 +176,25 @@ def _may_be_bone(c: Section, u: Array) -> BoolArray:
     """Tell bone of the spine from the ilium, from calcified vessels and from a ligament's line."""
     far = np.abs(u)
     level = c.segment + c.below / np.maximum(c.below + c.above, 1.0)
-    reach = np.where(level < _L5 + 0.6, 48.0, 58.0 - 9.0 * np.maximum(level - _L5 - 1.0, 0.0))
+    reach = np.where(level < _L5 - 0.3, 48.0, 40.0)
     # Nearer the front than its back, a lumbar vertebra is its body and the spurs on it.
     p, q = far / (c.half_width + 4.0), np.abs(c.v) / (c.half_depth + 4.0)
     is_column = (c.v < c.half_depth) & (level < _L5 + 0.4)
     beside = np.where(is_column, p * p * p + q * q * q < 1.0, far < reach)
+    beside = np.where(level < _L5 + 0.4, beside, _is_of_sacrum(c, far, level - _L5 - 1.0))
     ligament = (np.minimum(c.under, c.over) > 1.5) & (np.abs(c.v - c.half_depth) < 3.0)
     return np.asarray(beside & (c.v > -c.half_depth - 4.0) & ~(ligament & (far < 12.0)))
+
+
+def _is_of_sacrum(c: Section, far: Array, down: Array) -> BoolArray:
+    """Whether a sacral point is on this side of the sacroiliac joint, `down` vertebrae under S1."""
+    below = np.maximum(down, 0.0)
+    # The joint runs outwards as it comes forwards.
+    joint = c.half_width * (2.15 - 0.13 * below) - 0.22 * (c.v - 8.0)
+    slab = np.abs(c.v - 0.5 * c.half_depth - 0.14 * far) - 13.5 + 2.0 * below
+    top = np.where(c.segment == _L5, c.over + 0.18 * far, -9.0)
+    wing = smooth_max(smooth_max(far - joint, slab, 7.0), top, 4.0)
+    return np.asarray((wing < 0.5) | (far < c.half_width + 6.0))
 
 
 def _is_of_upper(c: Section, u: Array) -> BoolArray:

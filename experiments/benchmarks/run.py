@@ -10,6 +10,7 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
+import direct
 import link
 import sampling
 import starting
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from timing import Row
 
-BENCHMARKS = (starting, link, sampling)
+BENCHMARKS = (starting, link, sampling, direct)
 
 
 def main() -> None:

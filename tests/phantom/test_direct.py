@@ -70,8 +70,18 @@ def sampled_from_files(stacks, affine_lps, shape):
 
 
 @cache
+def truth_of(spec):
+    return build_truth(spec)
+
+
+@cache
 def clean_study():
     return render_study(CLEAN)
+
+
+@cache
+def clean_grid():
+    return localizer_example(CLEAN, GRID, protocols=PROTOCOLS)
 
 
 @cache
@@ -82,7 +92,7 @@ def clean_crops():
 def test_a_grid_holds_what_the_written_and_read_files_hold(tmp_path):
     write_study(acquire_study(CLEAN), tmp_path / "study")
     files = sample_study(read_study(tmp_path / "study"), GRID)
-    ours = localizer_example(CLEAN, GRID, protocols=PROTOCOLS)
+    ours = clean_grid()
     assert ours.affine_lps.numpy() == pytest.approx(files.grid.affine_lps, abs=1e-3)
     for n in range(3):
         mask = ours.masks[n].numpy()
@@ -111,7 +121,7 @@ def test_a_grid_of_full_size_holds_what_the_study_holds(index):
         assert left < 0.03
 
 
-@pytest.mark.parametrize("level", range(5))
+@pytest.mark.parametrize("level", [0, 4])
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_crop_holds_what_the_stacks_of_the_study_hold(level, view):
     crop = getattr(clean_crops()[level], view)
@@ -150,7 +160,7 @@ def test_one_level_is_that_level_of_the_study():
 
 @pytest.mark.parametrize("number", [0, 2])
 def test_noise_free_pixels_of_a_window_are_those_of_the_whole(number):
-    truth = build_truth(CLEAN)
+    truth = truth_of(CLEAN)
     plan = draw_plan(CLEAN, truth.anatomy).series[number]
     rows, columns, slices = range(30, 61), range(25, 70), [4, 2]
     whole = render_series(truth.anatomy, [plan])[0]
@@ -186,7 +196,7 @@ def test_interpolation_in_a_window_keeps_a_constant_and_nearly_a_wave(first, siz
 
 
 def test_landmarks_are_the_truths_in_millimetres_and_in_every_index():
-    made, ours = acquire_study(CLEAN), localizer_example(CLEAN, GRID)
+    made, ours = outline_study(CLEAN), clean_grid()
     assert ours.landmarks_mm.numpy() == pytest.approx(made.landmarks_mm, abs=1e-9)
     index = ours.landmarks_index.double().numpy()
     affine = ours.affine_lps.numpy()
@@ -203,7 +213,7 @@ def test_landmarks_are_the_truths_in_millimetres_and_in_every_index():
 
 
 def test_the_canals_landmark_is_in_bright_fluid_on_t2():
-    measures = build_truth(CLEAN).measures
+    measures = truth_of(CLEAN).measures
     wide = [n for n in range(5) if measures[n] > 0.7]
     assert wide
     for n in wide:
@@ -240,9 +250,9 @@ def test_an_aligned_sagittal_crop_has_its_disc_level():
         level_crops(spec, "l5_s1", shapes=SHAPES, aligned=aligned).sagittal_t2
         for aligned in (False, True)
     )
-    frame = build_truth(spec).anatomy.frame
+    frame = truth_of(spec).anatomy.frame
     tilt = float(frame.tilts[9:11].mean())
-    pose = draw_plan(spec, build_truth(spec).anatomy).pose
+    pose = draw_plan(spec, truth_of(spec).anatomy).pose
     normal = pose.rotation @ np.array([0.0, np.sin(tilt), np.cos(tilt)])
     # The columns run along the disc: at right angles to its normal.
     along = [crop.affine_lps[:3, 2].numpy() @ normal for crop in (straight, turned)]
@@ -255,7 +265,7 @@ def test_an_aligned_sagittal_crop_has_its_disc_level():
 
 def mirrored_builders(monkeypatch, spec):
     """Make the scene of a spec that of the same person in a mirror, scanned symmetrically."""
-    truth = build_truth(spec)
+    truth = truth_of(spec)
     plan = draw_plan(spec, truth.anatomy)
     other = np.array([-1.0, 1.0, 1.0])
     rotation = np.diag(other) @ plan.pose.rotation @ np.diag(other)
@@ -283,7 +293,7 @@ def test_a_mirrored_person_gives_the_mirrored_crops_with_sides_swapped(monkeypat
     spec = Spec(seed=2, index=5, cohort=Cohort.PROBE, size=Size.SMALL)
     spec = replace(spec, cohort=Cohort.CLEAN)
     swap = [0, 2, 1, 4, 3]
-    assert any(TARGETS[n].side is not None for n in np.flatnonzero(build_truth(spec).grades))
+    assert any(TARGETS[n].side is not None for n in np.flatnonzero(truth_of(spec).grades))
     plain = study_crops(spec, shapes=SHAPES)
     mirrored_builders(monkeypatch, spec)
     for here, there in zip(plain, study_crops(spec, shapes=SHAPES), strict=True):
@@ -298,8 +308,9 @@ def test_a_mirrored_person_gives_the_mirrored_crops_with_sides_swapped(monkeypat
         assert columns.tolist() == pytest.approx(expected.tolist(), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_mirrored_person_gives_the_mirrored_grid(monkeypatch):
-    plain = localizer_example(CLEAN, GRID, protocols=PROTOCOLS)
+    plain = clean_grid()
     mirrored_builders(monkeypatch, CLEAN)
     other = localizer_example(CLEAN, GRID, protocols=PROTOCOLS)
     assert other.masks.equal(plain.masks.flip(1))
@@ -308,32 +319,31 @@ def test_a_mirrored_person_gives_the_mirrored_grid(monkeypatch):
 
 
 def test_noise_differs_between_draws_and_nothing_else_does():
-    one, same, other = (
-        level_crops(NOISY, "l4_l5", shapes=SHAPES, scan=Scan(draw=n)) for n in (0, 0, 1)
-    )
-    assert one.axial_t2.image.equal(same.axial_t2.image)
+    one, other = (level_crops(NOISY, "l4_l5", shapes=SHAPES, scan=Scan(draw=n)) for n in (0, 1))
     assert not one.axial_t2.image.equal(other.axial_t2.image)
     assert one.axial_t2.affine_lps.equal(other.axial_t2.affine_lps)
     assert one.grades.equal(other.grades)
     assert one.labels.equal(other.labels)
 
 
+@pytest.mark.slow
 def test_noise_in_a_crop_has_the_spread_that_the_plan_asks_for():
     spec = replace(NOISY, index=1)
     image = level_crops(spec, "l3_l4", shapes=SHAPES).sagittal_t1.image
     twin = level_crops(spec, "l3_l4", shapes=SHAPES, scan=Scan(draw=7)).sagittal_t1.image
     files = render_study(spec).by_protocol(Protocol.SAGITTAL_T1)[0].stacks[0].voxels
     # Stored values are near 1800 for bright tissue, and so is a crop's noise in proportion.
-    snr = draw_plan(spec, build_truth(spec).anatomy).series[0].snr
+    snr = draw_plan(spec, truth_of(spec).anatomy).series[0].snr
     spread = float((image - twin).std()) / np.sqrt(2)
     assert 0.2 < spread / (1800 / snr) < 2.5
     assert 0.3 < float(image.mean()) / files[files > 100].mean() < 3.0
 
 
+@pytest.mark.slow
 def test_a_level_that_axial_slices_leave_out_is_masked():
     for index in range(60):
         spec = replace(NOISY, index=index)
-        if not draw_plan(spec, build_truth(spec).anatomy).covered[0]:
+        if not draw_plan(spec, truth_of(spec).anatomy).covered[0]:
             break
     crops = level_crops(spec, "l1_l2", shapes=SHAPES)
     assert not crops.axial_t2.mask.any()
@@ -360,28 +370,27 @@ def test_a_grid_beside_the_patient_is_empty():
 
 
 def test_datasets_work_in_workers_and_give_what_one_process_gives():
-    specs = [replace(NOISY, index=n) for n in range(3)]
-    grids = PhantomGrids(specs, GRID)
-    assert len(grids) == 3
-    batch = next(iter(DataLoader(grids, batch_size=3, num_workers=2)))
-    assert batch.images.shape == (3, 2, *GRID.shape)
-    for n in range(3):
-        alone = grids[n]
-        assert batch.images[n].equal(alone.images)
-        assert batch.landmarks_index[n].equal(alone.landmarks_index)
+    grids = PhantomGrids([replace(NOISY, index=n) for n in range(2)], GRID)
+    assert len(grids) == 2
+    batch = next(iter(DataLoader(grids, batch_size=2, num_workers=2)))
+    assert batch.images.shape == (2, 2, *GRID.shape)
+    alone = grids[1]
+    assert batch.images[1].equal(alone.images)
+    assert batch.landmarks_index[1].equal(alone.landmarks_index)
+    assert not batch.images[0].equal(alone.images)
 
 
 def test_the_dataset_of_crops_pickles_stacks_levels_and_jitters_them():
     still = PhantomCrops([CLEAN], SHAPES)
     moving = pickle.loads(pickle.dumps(replace(still, jitter_mm=(1.0, 3.0, 3.0))))
     crops, moved = still[0], moving[0]
+    assert not moved.sagittal_t2.image.equal(crops.sagittal_t2.image)
     assert crops.level.tolist() == list(range(len(LEVELS)))
     assert crops.sagittal_t1.image.shape == (5, 7, 40, 40)
     assert crops.landmarks_mm.shape == (5, 5, 3)
     assert moved.landmarks_mm.equal(crops.landmarks_mm)
     shift = moved.sagittal_t2.landmarks_index[:, 0] - crops.sagittal_t2.landmarks_index[:, 0]
     assert 0.2 < shift[:, 1:].std() < 4.0
-    assert moving[0].sagittal_t2.image.equal(moved.sagittal_t2.image)
 
 
 PURE = """
@@ -397,12 +406,15 @@ class Refuse(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"{name} is not installed here", name=name)
 
 sys.meta_path.insert(0, Refuse())
-from volspine.phantom.direct import PhantomCrops, PhantomGrids
+from volspine.phantom.direct import CropShape, PhantomCrops, PhantomGrids
 from volspine.phantom.spec import Size, Spec
+from volspine.volume.grid import Grid
 
 specs = [Spec(seed=1, size=Size.SMALL)]
-assert PhantomGrids(specs)[0].images.any()
-assert PhantomCrops(specs)[0].axial_t2.image.any()
+grid = Grid(spacing_mm=(6.0, 4.0, 4.0), shape=(12, 40, 50))
+shapes = (CropShape(7, (40, 40), 2.0), CropShape(3, (32, 32), 2.0))
+assert PhantomGrids(specs, grid)[0].images.any()
+assert PhantomCrops(specs, shapes)[0].axial_t2.image.any()
 try:
     import scipy
     raise SystemExit("scipy was importable after all")

@@ -46,7 +46,7 @@ def looks(count, ratio=0.55):
 
 
 def test_one_ratio_has_many_looks_and_no_other_measure_follows_them():
-    drawn = looks(8)
+    drawn = looks(6)
     tables = np.array([measured(narrowing) for narrowing in drawn])
     assert tables[:, :5] == pytest.approx(0.55, rel=0.005)
     assert np.ptp(tables[:, 5:], axis=0) == pytest.approx(0.0, abs=1e-9)

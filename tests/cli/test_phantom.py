@@ -34,6 +34,20 @@ def test_an_unknown_cohort_is_wrong_usage(capsys):
     assert "mars" in capsys.readouterr().err
 
 
+def test_the_help_names_every_option_of_the_contract(capsys):
+    assert main(["phantom", "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in ("--studies", "--cohort", "--noise", "--header", "--seed", "--workers",
+                   "--label-maps", "--resume", "--card"):  # fmt: skip
+        assert option in text
+
+
+def test_an_existing_cohort_is_refused_and_resume_is_offered(tmp_path, capsys):
+    (tmp_path / "train_images").mkdir()
+    assert main(["phantom", str(tmp_path), "--studies", "1"]) == 4
+    assert "--resume" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_full_size_study_is_written(tmp_path, capsys):
     out = tmp_path / "root"

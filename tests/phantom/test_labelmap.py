@@ -12,7 +12,13 @@ from volspine.dicom.reading import read_study
 from volspine.phantom.anatomy import sideways
 from volspine.phantom.cohort import generate
 from volspine.phantom.frame import FIRST_SEGMENT, VERTEBRAE
-from volspine.phantom.labelmap import LABELS, label_study, label_table, write_label_maps
+from volspine.phantom.labelmap import (
+    LABELS,
+    label_slices,
+    label_study,
+    label_table,
+    write_label_maps,
+)
 from volspine.phantom.spec import Cohort, Size, Spec
 from volspine.phantom.study import acquire_study, outline_study
 from volspine.phantom.truth import landmarks
@@ -119,6 +125,15 @@ def test_ids_of_discs_grow_upwards_and_the_sacrum_is_lowest(maps):
     assert discs == sorted(discs)
     assert bodies == sorted(bodies)
     assert heights[92] < bodies[0]
+
+
+def test_nothing_beside_the_spine_is_labelled(made):
+    plan = next(p for p in made.plan.series if not p.is_sagittal)
+    wide = replace(plan, centres_mm=plan.centres_mm * [0.0, 1.0, 1.0])
+    columns = np.flatnonzero((label_slices(made.truth.anatomy, wide) > 0).any(axis=(0, 1)))
+    reach = (columns - (plan.matrix[1] - 1) / 2) * plan.pixel_mm
+    assert 20.0 < reach.max() < 70.0
+    assert -70.0 < reach.min() < -20.0
 
 
 def test_every_label_is_in_the_table(maps):

@@ -175,7 +175,7 @@ def _may_be_disc(c: Section, u: Array) -> BoolArray:
 def _may_be_bone(c: Section, u: Array) -> BoolArray:
     """Tell bone of the spine from the ilium, from calcified vessels and from a ligament's line."""
     far = np.abs(u)
-    level = c.segment + c.below / np.maximum(c.below + c.above, 1.0)
+    level = c.segment.astype(np.float32) + c.below / np.maximum(c.below + c.above, np.float32(1))
     reach = np.where(level < _L5 - 0.3, 48.0, 40.0)
     # Nearer the front than its back, a lumbar vertebra is its body and the spurs on it.
     p, q = far / (c.half_width + 4.0), np.abs(c.v) / (c.half_depth + 4.0)

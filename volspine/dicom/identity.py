@@ -5,13 +5,16 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydicom import dcmread
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.datadict import tag_for_keyword
 
 from volspine.dicom.descriptions import is_challenge_study
+from volspine.dicom.elements import texts_of
 from volspine.dicom.files import ReadableFile
 from volspine.dicom.instance import Instance
-from volspine.dicom.limits import Limits
+from volspine.dicom.parse import read_elements
 from volspine.dicom.study import Identifiers
+from volspine.errors import VolspineError
 
 __all__ = ["hashed_name", "name_of_files", "read_identifiers", "study_name"]
 
@@ -27,6 +30,9 @@ _REPEATED = (
     "ReferringPhysicianName",
 )
 """Patient and study attributes that a structured report of the same study must carry."""
+
+_TAGS = {name: tag_for_keyword(name) or 0 for name in (*_REPEATED, "SpecificCharacterSet")}
+_DELIMITERS = {ord("^"), ord("="), ord("\\")}
 
 
 def hashed_name(content: bytes) -> str:
@@ -65,17 +71,31 @@ def name_of_files(files: Sequence[ReadableFile]) -> str:
     return digests[0].hex()[:16] if len(digests) == 1 else hashed_name(b"".join(sorted(digests)))
 
 
-def read_identifiers(instance: Instance, limits: Limits) -> Identifiers:
-    """Return what a structured report must repeat; empty texts where the file lacks it."""
-    attributes: dict[str, str] = {}
-    is_readable = instance.header.file.size <= limits.file_bytes
+def read_identifiers(instance: Instance) -> Identifiers:
+    """Return what a structured report must repeat; empty texts where the file lacks it.
+
+    pydicom, asked for these, would quote odd ones in warnings and in its log.
+    """
     try:
-        with warnings.catch_warnings(), instance.header.file.open() as stream:
-            warnings.simplefilter("ignore")
-            dataset = dcmread(
-                stream, stop_before_pixels=True, force=True, specific_tags=list(_REPEATED)
-            )
-            attributes = {name: str(dataset.get(name) or "") for name in _REPEATED if is_readable}
-    except Exception:  # noqa: BLE001  identifiers are optional; their text may be damaged at will
-        attributes = {}
+        elements = read_elements(instance.header, frozenset(_TAGS.values()))
+    except VolspineError:  # They are optional, and the file was read a moment ago.
+        elements = {}
+    stated = elements.get(_TAGS["SpecificCharacterSet"])
+    charsets = texts_of(stated, "CS") if stated else []
+    attributes = {
+        name: _decoded(elements[_TAGS[name]].value, charsets) if _TAGS[name] in elements else ""
+        for name in _REPEATED
+    }
     return Identifiers(study_instance_uid=instance.study_uid, attributes=attributes)
+
+
+def _decoded(value: bytes, charsets: Sequence[str]) -> str:
+    """Return text in one of the many character sets of DICOM; odd bytes are replaced."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            encodings = convert_encodings(list(charsets) or [""])
+            text = decode_bytes(value, encodings, _DELIMITERS)
+    except (LookupError, ValueError):
+        text = value.decode("latin-1")
+    return text.strip(" \0")

@@ -15,7 +15,7 @@ from volspine.dicom.files import ReadableFile
 from volspine.dicom.header import TAGS, WANTED, Header, PixelElement, guarded
 from volspine.dicom.limits import Limits
 
-__all__ = ["is_dicom", "open_dataset", "read_header"]
+__all__ = ["is_dicom", "open_dataset", "read_elements", "read_header"]
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -97,14 +97,29 @@ def _parse(file: ReadableFile, stream: io.BufferedIOBase, head: bytes, limits: L
     )
 
 
-def _scan(reader: DicomReader, at: int, encoding: Encoding) -> tuple[Elements, PixelElement | None]:
+def read_elements(header: Header, tags: frozenset[int]) -> Elements:
+    """Return other elements of a file whose header was read before.
+
+    Raises:
+        VolspineError: If the file cannot be read or parsed any more.
+    """
+    with open_dataset(header, header.limits) as stream:
+        begin = stream.tell()
+        encoding = _encoding(stream, header.transfer_syntax)
+        reader = DicomReader(stream, header.size, path=header.path, limits=header.limits)
+        return guarded(lambda: _scan(reader, begin, encoding, tags)[0], header.path)
+
+
+def _scan(
+    reader: DicomReader, at: int, encoding: Encoding, tags: frozenset[int] = _SPECIFIC
+) -> tuple[Elements, PixelElement | None]:
     """Return the wanted elements up to the pixels, and where those lie."""
     found: Elements = {}
     while (start := reader.start(at, encoding)) is not None:
         if start.tag in _PIXEL_KEYWORDS:
             return found, _pixel_element(start, encoding)
         at = reader.end(start, encoding)
-        if start.tag in _SPECIFIC:
+        if start.tag in tags:
             found[start.tag] = reader.element(start, at, encoding)
     return found, None
 
@@ -170,12 +185,15 @@ def _inflate(stream: io.BufferedIOBase, file: ReadableFile, limits: Limits) -> b
 
 
 def open_dataset(header: Header, limits: Limits) -> io.BufferedIOBase:
-    """Return a stream in which the offset of `header.pixels` is right: inflated if need be."""
+    """Return a stream at the start of the dataset, inflated if need be.
+
+    Offsets such as that of `header.pixels` are positions in it.
+    """
     stream = header.file.open()
+    head = stream.read(_PREAMBLE)
+    stream.seek(_PREAMBLE if head[128:132] == b"DICM" else 0)
+    _read_meta(stream)
     if header.transfer_syntax != DEFLATED:
         return stream
     with stream:
-        head = stream.read(_PREAMBLE)
-        stream.seek(_PREAMBLE if head[128:132] == b"DICM" else 0)
-        _read_meta(stream)
         return io.BytesIO(_inflate(stream, header.file, limits))

@@ -168,7 +168,7 @@ def build_study(
         series=sorted(found, key=_series_order),
         faults=ledger.faults,
         repairs=_study_repairs(found),
-        identifiers=read_identifiers(instances[0], limits),
+        identifiers=read_identifiers(instances[0]),
         path=root,
     )
 

@@ -55,15 +55,30 @@ def axial_stack(voxels):
     return Stack.from_array(voxels, affine)
 
 
+def spine(stack, *, is_t2):
+    """Brightness of a plain spine: skin behind, a band of fluid, discs in front, every 34 mm."""
+    index = np.stack(np.meshgrid(*map(np.arange, stack.shape), indexing="ij"), axis=-1)
+    points = index @ stack.affine_lps[:3, :3].T + stack.affine_lps[:3, 3]
+    y, z = points[..., 1], points[..., 2]
+    value = np.full(stack.shape, 0.4)
+    value[(y > -45) & (y < -9)] = 0.5
+    value[(y > -45) & (y < -9) & (z % 34 < 9)] = 0.25
+    value[np.abs(y) < 8] = 1.0 if is_t2 else 0.15
+    value[y > 58] = 0.9
+    value[y > 66] = 0.02
+    return value
+
+
 def make_study(seed=0, protocols=("sagittal_t1", "sagittal_t2", "axial_t2"), name="made_up"):
-    """A study of noise that grows to the patient's left, so that no two places look alike."""
+    """A plain spine in noise that grows to the patient's left, so that no two places look alike."""
     rng = np.random.default_rng(seed)
     series = []
     for protocol in protocols:
-        voxels = rng.gamma(2.0, 100.0, (48, 48, 16)).astype(np.float32)
+        noise = rng.gamma(16.0, 25.0, (48, 48, 16)).astype(np.float32)
         is_axial = protocol == "axial_t2"
         make = axial_stack if is_axial else sagittal_stack
         leftwards = np.linspace(0, 1, 48)[:, None, None] if is_axial else np.linspace(0, 1, 16)
+        voxels = spine(make(noise), is_t2=protocol != "sagittal_t1") * noise
         voxels = (voxels * (0.2 + leftwards**2)).astype(np.float32)
         reason = "made up"
         series.append(Series(protocol, protocol, Protocol(protocol), reason, [make(voxels)]))

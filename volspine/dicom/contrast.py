@@ -17,6 +17,8 @@ Contrasts are natural logarithms of intensity, inside over beside: 0.7 is twice 
 thinner than 4 mm are averaged to that.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, median_filter
@@ -27,9 +29,15 @@ from volspine.geometry.turn import scanner_axes, turned_affine
 from volspine.types import BoolArray, FloatArray
 
 __all__ = [
+    "WORKING_MM",
     "band_score",
+    "best_path",
+    "bright_ridge",
+    "dark_ridge",
     "fluid_difference",
     "fluid_score",
+    "in_depth",
+    "log_intensity",
     "middle_slices",
     "spot_contrast",
     "spot_score",
@@ -138,15 +146,28 @@ def band_score(image: Float[np.ndarray, "H W"]) -> tuple[float, float, float]:
     Args:
         image: 2 mm pixels; rows run to the feet, columns to the back.
     """
-    inside, smooth = _in_depth(image), _log_intensity(image, (2.0, 1.5))
-    bright = _best_path(_ridge(smooth, inside))
-    dark = _best_path(_ridge(-smooth, inside, reach=_NEAR))
+    inside, smooth = in_depth(image), log_intensity(image, (2.0, 1.5))
+    bright, _ = best_path(bright_ridge(smooth, inside))
+    dark, _ = best_path(dark_ridge(smooth, inside))
     return bright, dark, _skewness(image, inside)
 
 
-def _ridge(
-    smooth: FloatArray, inside: BoolArray, *, reach: tuple[int, ...] = (*_FRONT,)
-) -> FloatArray:
+def bright_ridge(smooth: FloatArray, inside: BoolArray) -> FloatArray:
+    """Return how much brighter each pixel is than what lies in front of it and behind it.
+
+    Args:
+        smooth: Logarithm of intensity.
+        inside: Where the sac may be.
+    """
+    return _ridge(smooth, inside, _FRONT)
+
+
+def dark_ridge(smooth: FloatArray, inside: BoolArray) -> FloatArray:
+    """Return how much darker each pixel is than what lies next in front of it and behind it."""
+    return _ridge(-smooth, inside, _NEAR)
+
+
+def _ridge(smooth: FloatArray, inside: BoolArray, reach: Sequence[int]) -> FloatArray:
     front = np.max([np.roll(smooth, by, axis=1) for by in reach], axis=0)
     behind = np.roll(smooth, -_BEHIND, axis=1)
     ridge = np.clip(smooth - np.maximum(front, behind), _OUTSIDE, _LARGEST)
@@ -155,13 +176,13 @@ def _ridge(
 
 def _both_ways(first: FloatArray, second: FloatArray) -> tuple[float, float]:
     """Return the clearest band that is bright in the first and dark in the second; and converse."""
-    a, b = _log_intensity(first, (2.0, 1.5)), _log_intensity(second, (2.0, 1.5))
-    inside = _in_depth(first)
+    a, b = log_intensity(first, (2.0, 1.5)), log_intensity(second, (2.0, 1.5))
+    inside = in_depth(first)
     ways = [
-        _ridge(bright, inside, reach=_NEAR) + _ridge(-dark, inside, reach=_NEAR)
+        _ridge(bright, inside, _NEAR) + _ridge(-dark, inside, _NEAR)
         for bright, dark in ((a, b), (b, a))
     ]
-    return _best_path(ways[0]), _best_path(ways[1])
+    return best_path(ways[0])[0], best_path(ways[1])[0]
 
 
 def spot_contrast(image: Float[np.ndarray, "H W"]) -> float:
@@ -170,7 +191,7 @@ def spot_contrast(image: Float[np.ndarray, "H W"]) -> float:
     Args:
         image: 2 mm pixels of an axial slice.
     """
-    smooth = _log_intensity(image, (1.5, 1.5))
+    smooth = log_intensity(image, (1.5, 1.5))
     shifts = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]
     around = [np.roll(smooth, (_AROUND * r, _AROUND * c), axis=(0, 1)) for r, c in shifts]
     spot = smooth - np.max(around, axis=0)
@@ -179,7 +200,8 @@ def spot_contrast(image: Float[np.ndarray, "H W"]) -> float:
     return float(min(middle.max(initial=_OUTSIDE), 1.0))
 
 
-def _log_intensity(image: FloatArray, sigma: tuple[float, float]) -> FloatArray:
+def log_intensity(image: FloatArray, sigma: tuple[float, float]) -> FloatArray:
+    """Return the logarithm of a smoothed image, as a part of its brightest; bounded below."""
     high = float(np.percentile(image, 99))
     scaled = np.clip(image / high, 0.0, 1.0) if high > 0 else np.zeros_like(image)
     return np.asarray(np.log(gaussian_filter(scaled, sigma) + _FLOOR), dtype=np.float64)
@@ -195,7 +217,7 @@ def _skewness(image: FloatArray, inside: BoolArray) -> float:
     return float(skew(over)) if np.ptp(over) > 1e-6 else 0.0
 
 
-def _in_depth(image: FloatArray) -> BoolArray:
+def in_depth(image: FloatArray) -> BoolArray:
     """Return where pixels lie 3 to 13 cm in front of the skin of the back."""
     smooth = gaussian_filter(image, (6.0, 2.0))
     is_body = smooth > 0.25 * np.percentile(smooth, 95)
@@ -205,14 +227,21 @@ def _in_depth(image: FloatArray) -> BoolArray:
     return np.asarray((depth > DEPTH_MM[0]) & (depth < DEPTH_MM[1]), dtype=np.bool_)
 
 
-def _best_path(ridge: FloatArray) -> float:
-    """Return the mean height of the highest path from top to bottom, one pixel aside a row.
+def best_path(ridge: FloatArray) -> tuple[float, FloatArray]:
+    """Return the mean height of the highest path from top to bottom, and its column in each row.
 
-    The rows at the top, where a slice may be faint, and those below the sac are left out.
+    A path moves one pixel aside a row at most. The rows at the top, where a slice may be faint, and
+    those below the sac are left out: their column is NaN.
     """
-    rows = ridge[len(ridge) // 10 : max(3 * len(ridge) // 4, len(ridge) // 10 + 1)]
-    total = rows[0]
-    for row in rows[1:]:
+    first, last = len(ridge) // 10, max(3 * len(ridge) // 4, len(ridge) // 10 + 1)
+    total, steps = ridge[first], []
+    for row in ridge[first + 1 : last]:
         padded = np.pad(total, 1, constant_values=-np.inf)
-        total = row + np.max([padded[:-2], padded[1:-1], padded[2:]], axis=0)
-    return float(total.max() / len(rows))
+        before = np.stack([padded[:-2], padded[1:-1], padded[2:]])
+        steps.append(before.argmax(axis=0) - 1)
+        total = row + before.max(axis=0)
+    columns = np.full(len(ridge), np.nan)
+    column = columns[last - 1] = int(total.argmax())
+    for row in range(last - 2, first - 1, -1):
+        column = columns[row] = column + int(steps[row - first][column])
+    return float(total.max() / (last - first)), columns

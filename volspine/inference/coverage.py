@@ -16,8 +16,10 @@ import numpy as np
 
 from volspine.anatomy import PROTOCOLS, TARGETS, Finding, Protocol
 from volspine.dicom.study import Fault, Series, Study
-from volspine.errors import VolspineError
+from volspine.errors import GeometryError, VolspineError
+from volspine.inference.screen import why_no_picture
 from volspine.types import BoolArray, FloatArray
+from volspine.volume.frames import in_one_frame, series_apart
 from volspine.volume.sample import SampledStudy
 
 __all__ = [
@@ -41,7 +43,8 @@ MIN_EXTENT_MM: Mapping[Protocol, tuple[float, float, float]] = MappingProxyType(
 )
 """How far a view must reach at least: left to right, back to front, foot to head."""
 
-_CONSTANT = "it is a constant image"
+_APART = "it lies in another frame of reference than the series that are used"
+_APART_CODE, _NO_PICTURE_CODE = "VS-GEO-035", "VS-PIX-060"
 _DIRECTIONS = ("left to right", "back to front", "foot to head")
 
 
@@ -59,37 +62,71 @@ class Usable:
 
 
 def usable_part(study: Study, *, strict: bool = False) -> Usable:
-    """Return the study without graded series that cannot be decoded or hold one constant value.
+    """Return the study without graded series that cannot be decoded or fused, or are no picture.
 
     Args:
         study: Decoded here, as far as it is graded.
-        strict: Raise instead of leaving out what cannot be decoded.
+        strict: Raise instead of leaving out what cannot be decoded or fused.
 
     Raises:
         VolspineError: The first error if `strict`, or if no graded series at all can be decoded.
     """
-    problems: list[tuple[Series, VolspineError | None]] = []
-    graded = [series for series in study.series if series.protocol in PROTOCOLS]
+    apart = _apart(study, strict=strict)
+    together = in_one_frame(study)
+    problems: list[tuple[Series, _Problem]] = [(s, _Problem(_APART, _APART_CODE)) for s in apart]
+    errors = []
+    graded = [series for series in together.series if series.protocol in PROTOCOLS]
     for series in graded:
         try:
-            if _is_constant(series):
-                problems.append((series, None))
+            why = why_no_picture(series)
+            if why is not None:
+                problems.append((series, _Problem(why, _NO_PICTURE_CODE)))
         except VolspineError as error:
             if strict:
                 raise
-            problems.append((series, error))
-    errors = [error for _, error in problems if error is not None]
+            errors.append(error)
+            problems.append((series, _Problem.of(error)))
     if graded and len(errors) == len(graded):
         raise errors[0]
     # By identity: one SeriesInstanceUID may have given several series.
     kept = [series for series in study.series if all(series is not bad for bad, _ in problems)]
-    faults = [*study.faults, *(_fault(series, error) for series, error in problems)]
-    lost = {series.protocol: _why(error) for series, error in problems}
+    faults = [Fault(series.name, problem.code, problem.fault) for series, problem in problems]
+    lost = {series.protocol: problem.why for series, problem in problems}
     still_there = {series.protocol for series in kept}
     return Usable(
-        replace(study, series=kept, faults=faults),
+        replace(study, series=kept, faults=[*study.faults, *faults]),
         {protocol: why for protocol, why in lost.items() if protocol not in still_there},
     )
+
+
+def _apart(study: Study, *, strict: bool) -> list[Series]:
+    apart = series_apart(study)
+    if apart and strict:
+        raise GeometryError(
+            f"{len(apart)} of the graded series lie in another frame of reference than the others",
+            remedy="leave out --strict to grade without them",
+            path=apart[0].name,
+            code=_APART_CODE,
+        )
+    return apart
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Why a series is left out, as a clause and as a fault."""
+
+    why: str
+    code: str
+    message: str = ""
+
+    @classmethod
+    def of(cls, error: VolspineError) -> "_Problem":
+        return cls(f"it cannot be decoded ({error.code})", error.code, error.message)
+
+    @property
+    def fault(self) -> str:
+        clause = self.why.removeprefix("it ").removeprefix("is ").removeprefix("a ")
+        return self.message or clause
 
 
 def missing_views(usable: Usable, sampled: SampledStudy) -> dict[Protocol, str]:
@@ -121,21 +158,6 @@ def reasons_not_shown(missing: Mapping[Protocol, str]) -> tuple[str, ...]:
     """Return 25 texts: why a target is not shown, or empty if one of its primary views is there."""
     of_finding = {finding: _why_not_shown(finding, missing) for finding in Finding}
     return tuple(of_finding[target.finding] for target in TARGETS)
-
-
-def _is_constant(series: Series) -> bool:
-    ranges = [(stack.voxels.min(), stack.voxels.max()) for stack in series.stacks]
-    return bool(min(low for low, _ in ranges) == max(high for _, high in ranges))
-
-
-def _why(error: VolspineError | None) -> str:
-    return _CONSTANT if error is None else f"it cannot be decoded ({error.code})"
-
-
-def _fault(series: Series, error: VolspineError | None) -> Fault:
-    code = "VS-PIX-060" if error is None else error.code
-    reason = "constant image" if error is None else error.message
-    return Fault(path=series.name, code=code, reason=reason)
 
 
 def _why_not_shown(finding: Finding, missing: Mapping[Protocol, str]) -> str:

@@ -1,6 +1,6 @@
 """Predictor: a bundle and a study -> 25 calibrated grades.
 
-    read -> choose series -> sample on the model's grid -> normalise
+    read -> screen -> choose series -> sample on the model's grid -> normalise
          -> grade it and its mirror image -> average -> temperature -> probabilities
 
 The mirror image goes through the same network with its sides swapped back, so a mirrored study gets
@@ -44,6 +44,7 @@ from volspine.inference.device import resolve_device, with_less_on_memory_error
 from volspine.inference.graded import GradedStudy
 from volspine.inference.levels import level_shift
 from volspine.inference.provenance import Timings, model_facts, study_facts
+from volspine.inference.screen import why_no_lumbar_spine
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.types import FloatArray
 from volspine.volume.sample import SampledStudy, sample_study
@@ -113,6 +114,10 @@ class Predictor:
         run = _Run(usable, how, timings)
         if not any(series.protocol in PROTOCOLS for series in usable.study.series):
             return self._refused(run, None, _why_nothing(opened, usable))
+        with timings.measure("screen"):
+            unseen = why_no_lumbar_spine(usable.study)
+        if unseen is not None:
+            return self._refused(run, None, unseen)
         with timings.measure("sample"):
             sampled = sample_study(usable.study, self.bundle.card.grid, normalize=True)
         reasons = reasons_not_shown(missing_views(usable, sampled))

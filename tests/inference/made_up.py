@@ -55,14 +55,14 @@ def axial_stack(voxels):
     return Stack.from_array(voxels, affine)
 
 
-def spine(stack, *, is_t2):
-    """Brightness of a plain spine: skin behind, a band of fluid, discs in front, every 34 mm."""
+def spine(stack, *, is_t2, pitch_mm=34):
+    """Brightness of a plain spine: skin behind, a band of fluid, with discs in front of it."""
     index = np.stack(np.meshgrid(*map(np.arange, stack.shape), indexing="ij"), axis=-1)
     points = index @ stack.affine_lps[:3, :3].T + stack.affine_lps[:3, 3]
     y, z = points[..., 1], points[..., 2]
     value = np.full(stack.shape, 0.4)
     value[(y > -45) & (y < -9)] = 0.5
-    value[(y > -45) & (y < -9) & (z % 34 < 9)] = 0.25
+    value[(y > -45) & (y < -9) & (z % pitch_mm < pitch_mm / 4)] = 0.25
     value[np.abs(y) < 8] = 1.0 if is_t2 else 0.15
     value[y > 58] = 0.9
     value[y > 66] = 0.02

@@ -90,15 +90,17 @@ def _print_series(console: "Console", found: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("series", "protocol", "plane", "voxels", "spacing, mm"):
+    for heading in ("series", "protocol", "sure", "plane", "voxels", "spacing, mm"):
         table.add_column(heading, header_style="dim", no_wrap=True)
     for series in found:
         for number, stack in enumerate(series["stacks"]):
-            head = ("", "") if number else (series["name"], series["protocol"])
+            sure = f"{series['confidence']:.0%}"
+            head = ("", "", "") if number else (series["name"], series["protocol"], sure)
             table.add_row(*map(Text, (*head, stack["plane"], *_stack_texts(stack))))
     console.print(table)
     for series in found:
-        console.print(f"  {series['name']}: {series['reason']}", style="dim")
+        why = "; ".join((series["reason"], *series["drawbacks"]))
+        console.print(f"  {series['name']}: {why}", style="dim")
         for repair in series["repairs"]:
             console.print(f"  {series['name']}: {repair}", style="yellow")
 

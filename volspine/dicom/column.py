@@ -37,7 +37,7 @@ _OFFSETS = range(6, 20, 2)  # Pixels from the middle of the sac to what is avera
 _WIDTH = 4
 _COIL = 11.0  # Pixels: slower changes are the coil's.
 _FAINTEST = 0.03  # Less contrast than this repeats by chance.
-_FUNDAMENTAL = 0.7  # A peak this near to the highest one, at a shorter distance, is the distance.
+_FUNDAMENTAL = 0.5  # A peak this near to the highest one, at a shorter distance, is the distance.
 
 
 class Column(NamedTuple):

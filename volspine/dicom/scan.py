@@ -187,6 +187,8 @@ def _describe_series(series: Series) -> dict[str, Any]:
         "name": series.name,
         "protocol": series.protocol.value,
         "reason": series.reason,
+        "confidence": series.confidence,
+        "drawbacks": list(series.drawbacks),
         "stacks": [_describe_stack(stack) for stack in series.stacks],
         "repairs": list(series.repairs),
         "files_used": len({source.path for stack in series.instances for source in stack}),

@@ -323,3 +323,45 @@ print((time.process_time() - start) / 300)
         [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True
     )
     assert float(done.stdout) < 2e-3
+
+
+POSITIONS = {
+    # How the patient lies -> cosines of the rows and columns that a scanner writes for slices that
+    # are sagittal and axial to the table; x, y, z always belong to the patient.
+    "HFS": ((0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 1, 0)),
+    "FFS": ((0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 1, 0)),
+    "HFP": ((0, -1, 0, 0, 0, -1), (-1, 0, 0, 0, -1, 0)),
+    "FFP": ((0, -1, 0, 0, 0, -1), (-1, 0, 0, 0, -1, 0)),
+    "HFDL": ((0, 1, 0, 0, 0, -1), (0, -1, 0, 1, 0, 0)),
+    "HFDR": ((0, 1, 0, 0, 0, -1), (0, 1, 0, -1, 0, 0)),
+    "FFDL": ((0, 1, 0, 0, 0, -1), (0, 1, 0, -1, 0, 0)),
+    "FFDR": ((0, 1, 0, 0, 0, -1), (0, -1, 0, 1, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("position", sorted(POSITIONS))
+def test_left_stays_left_however_the_patient_lies(position, tmp_path):
+    planes = POSITIONS[position]
+    for number, cosines in enumerate(planes):
+        slices = series(7, cosines=cosines, start=(3.0, -4.0, 5.0))
+        for ds in number_on(slices, 10 * number + 1):
+            ds.PatientPosition, ds.SeriesInstanceUID = position, f"{SERIES}.{number}"
+        save_all(slices, tmp_path / str(number))
+    study = read_study(tmp_path)
+    stacks = [stack for found in study.series for stack in found.stacks]
+    assert sorted(stack.plane for stack in stacks) == ["axial", "sagittal"]
+    for stack in stacks:
+        assert largest_error(stack) < 3
+        assert largest_affine_error(stack) < 3
+
+
+def test_the_patients_position_in_the_header_changes_nothing(tmp_path):
+    found = []
+    for position in ("HFS", "FFP", ""):
+        slices = series(5)
+        for ds in slices:
+            ds.PatientPosition = position
+        found.append(only_stack(read_study(save_all(slices, tmp_path / f"at{position}"))))
+    for stack in found[1:]:
+        np.testing.assert_array_equal(stack.voxels, found[0].voxels)
+        np.testing.assert_array_equal(stack.affine_lps, found[0].affine_lps)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import direct
 import link
+import reading
 import sampling
 import starting
 import torch
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from timing import Row
 
-BENCHMARKS = (starting, link, sampling, direct)
+BENCHMARKS = (starting, reading, link, sampling, direct)
 
 
 def main() -> None:

@@ -132,16 +132,18 @@ def _check_coded(data: bytes, instance: Instance) -> None:
         raise bad_pixels(instance, "the compressed image is signed, the header says otherwise")
 
 
-def _unpack_runs(data: bytes, instance: Instance) -> bytes:
+def _unpack_runs(data: bytes, instance: Instance) -> bytearray:
     layout = instance.layout
     try:
-        return bytes(decode_frame(data, layout.rows * layout.columns, layout.bits_allocated, "<"))
+        pixels = layout.rows * layout.columns
+        flat: bytearray = decode_frame(data, pixels, layout.bits_allocated, "<")
     except BaseException as error:
         # A run that leads out of the frame is a panic of the decoder, which no `except Exception`
         # catches and which cannot be imported.
         if type(error).__name__ != "PanicException":
             raise
         raise bad_pixels(instance, "pixel data is damaged: a run leads out of the frame") from error
+    return flat
 
 
 def _decode_with_pydicom(data: bytes, instance: Instance) -> NDArray[Any]:

@@ -104,6 +104,8 @@ def read_elements(header: Header, tags: frozenset[int]) -> Elements:
         VolspineError: If the file cannot be read or parsed any more.
     """
     with open_dataset(header, header.limits) as stream:
+        if header.transfer_syntax != DEFLATED:
+            _skip_meta(stream)
         begin = stream.tell()
         encoding = _encoding(stream, header.transfer_syntax)
         reader = DicomReader(stream, header.size, path=header.path, limits=header.limits)
@@ -185,15 +187,16 @@ def _inflate(stream: io.BufferedIOBase, file: ReadableFile, limits: Limits) -> b
 
 
 def open_dataset(header: Header, limits: Limits) -> io.BufferedIOBase:
-    """Return a stream at the start of the dataset, inflated if need be.
-
-    Offsets such as that of `header.pixels` are positions in it.
-    """
+    """Return a stream in which the offset of `header.pixels` is right: inflated if need be."""
     stream = header.file.open()
-    head = stream.read(_PREAMBLE)
-    stream.seek(_PREAMBLE if head[128:132] == b"DICM" else 0)
-    _read_meta(stream)
     if header.transfer_syntax != DEFLATED:
         return stream
     with stream:
+        _skip_meta(stream)
         return io.BytesIO(_inflate(stream, header.file, limits))
+
+
+def _skip_meta(stream: io.BufferedIOBase) -> None:
+    head = stream.read(_PREAMBLE)
+    stream.seek(_PREAMBLE if head[128:132] == b"DICM" else 0)
+    _read_meta(stream)

@@ -19,7 +19,6 @@ from volspine.dicom.limits import DEFAULT_LIMITS, Limits
 from volspine.dicom.study import Source
 from volspine.errors import PixelError, VolspineError
 from volspine.geometry.stack import Decoded
-from volspine.types import VoxelArray
 
 __all__ = ["StackDecoder", "stored_values"]
 
@@ -89,7 +88,7 @@ class StackDecoder:
 
     def _intensities(
         self, frame: NDArray[Any] | PixelError, instance: Instance
-    ) -> VoxelArray | VolspineError:
+    ) -> NDArray[Any] | VolspineError:
         if isinstance(frame, PixelError):
             return frame
         try:
@@ -97,12 +96,15 @@ class StackDecoder:
         except PixelError as error:
             return error
 
-    def _finite(self, frame: NDArray[Any], instance: Instance) -> VoxelArray:
+    def _finite(self, frame: NDArray[Any], instance: Instance) -> NDArray[Any]:
         self._check_bits(frame, instance)
+        values = stored_values(frame, instance.layout)
+        if not instance.layout.is_float and (instance.slope, instance.intercept) == (1.0, 0.0):
+            return values  # Made float where it goes, in one pass over the memory.
         with np.errstate(over="ignore", invalid="ignore"):
-            values = stored_values(frame, instance.layout).astype(np.float32)
-            if (instance.slope, instance.intercept) != (1.0, 0.0):
-                values = values * np.float32(instance.slope) + np.float32(instance.intercept)
+            values = values.astype(np.float32)
+            values *= np.float32(instance.slope)
+            values += np.float32(instance.intercept)
         if instance.layout.is_float and not np.all(np.isfinite(values)):
             holes = ~np.isfinite(values)
             if holes.mean() > LARGEST_NAN_FRACTION:

@@ -52,8 +52,10 @@ class Series:
     @property
     def plane(self) -> Plane:
         """Anatomical plane of most of its slices."""
-        planes = [stack.plane for stack in self.stacks for _ in range(stack.shape[2])]
-        return max(planes, key=planes.count)
+        slices: dict[Plane, int] = {}
+        for stack in self.stacks:
+            slices[stack.plane] = slices.get(stack.plane, 0) + stack.shape[2]
+        return max(slices, key=slices.__getitem__)
 
 
 @dataclass(frozen=True)

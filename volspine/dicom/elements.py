@@ -199,7 +199,7 @@ def cut_short(path: str) -> DicomReadError:
         "the file is cut short or damaged: an element leads out of it",
         remedy="export it again; it may be truncated",
         path=path,
-        code="VS-DCM-002",
+        code="VS-DCM-004",
     )
 
 

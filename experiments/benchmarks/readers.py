@@ -138,7 +138,7 @@ READERS: dict[str, Callable[[Path], list[Volume]]] = {
     "highdicom": highdicom,
     "dcm2niix": dcm2niix,
 }
-_MODULES = {"naive stack": "pydicom"}
+_MODULES = {"naive stack": "pydicom", "TorchIO": "torchio"}
 
 
 def is_installed(name: str) -> bool:

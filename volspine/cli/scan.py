@@ -89,7 +89,7 @@ def _print_series(console: "Console", found: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for heading in ("series", "protocol", "sure", "plane", "voxels", "spacing, mm"):
         table.add_column(heading, header_style="dim", no_wrap=True)
     for series in found:

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, median_filter
-from scipy.stats import skew
 
 from volspine.geometry.stack import Stack
 from volspine.geometry.turn import scanner_axes, turned_affine
@@ -214,7 +213,8 @@ def _skewness(image: FloatArray, inside: BoolArray) -> float:
         return 0.0
     scaled = np.clip(image / high, 0.0, None)
     over = gaussian_filter(scaled / (gaussian_filter(scaled, _SCALE) + _FLOOR), 0.7)[inside]
-    return float(skew(over)) if np.ptp(over) > 1e-6 else 0.0
+    spread = float(over.std())
+    return float(np.mean((over - over.mean()) ** 3)) / spread**3 if spread > 1e-6 else 0.0
 
 
 def in_depth(image: FloatArray) -> BoolArray:

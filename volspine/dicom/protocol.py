@@ -51,7 +51,7 @@ _DENIED_BY: dict[Protocol, Plane] = {
     Protocol.AXIAL_T2: "sagittal",
 }
 
-BRIGHT, DARK = 0.53, 0.4
+BRIGHT, DARK = 0.53, 0.45
 """Fluid scores of a lone sagittal series: T2 from the first on, T1 below the second."""
 
 BAND = 0.15

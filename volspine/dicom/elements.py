@@ -208,7 +208,8 @@ def texts_of(element: Element, vr: str) -> list[str]:
 
     Args:
         element: The element.
-        vr: Its type by the dictionary, for when the file does not say or says "unknown".
+        vr: Its type by the dictionary. The file's own counts only among binary types: digits
+            that a file calls binary would turn into another number.
 
     Example:
         >>> explicit = Encoding(implicit=False, little=True)
@@ -217,8 +218,8 @@ def texts_of(element: Element, vr: str) -> list[str]:
         >>> texts_of(Element("DS", b"2.5" + bytes([92]) + b"3 ", explicit), "DS")
         ['2.5', '3']
     """
-    stated = element.vr if element.vr not in ("", "UN") else vr
-    if stated in _BINARY:
+    stated = element.vr if element.vr in _BINARY else vr
+    if vr in _BINARY:
         return _unpack(element.value, _BINARY[stated], little=element.encoding.little)
     return [part.strip(" \0\r\n\t") for part in element.value.decode("latin-1").split("\\")]
 

@@ -155,6 +155,8 @@ def test_each_study_is_told_as_it_is_done(tmp_path):
         ({"studies": 1, "cohort": "mars"}, "cohort 'mars' is not known"),
         ({"studies": 1, "noise": "loud"}, "noise 'loud' is not known"),
         ({"studies": 1, "header": "none"}, "header 'none' is not known"),
+        ({"studies": 1, "seed": -1}, "seed -1 is too small"),
+        ({"studies": 1, "workers": 0}, "workers 0 is too small"),
     ],
 )
 def test_options_that_cannot_work_are_refused(tmp_path, options, message):

@@ -17,6 +17,7 @@ from rle.rle import decode_frame, encode_frame
 from volspine.dicom.reading import read_study
 from volspine.phantom.dicom import encode_runs, write_study
 from volspine.phantom.filing import SeriesFiling
+from volspine.phantom.headers import series_attributes
 from volspine.phantom.spec import Cohort, Header, Size, Spec
 from volspine.phantom.study import acquire_study
 
@@ -182,6 +183,15 @@ def test_the_full_header_says_what_was_synthesised(full):
         high, wide = plan.acquired
         matrix = [0, wide, high, 0] if along_columns else [high, 0, 0, wide]
         assert list(dataset.AcquisitionMatrix) == matrix
+
+
+def test_the_full_header_counts_the_lines_that_are_measured(full):
+    made, _ = full
+    fewer = replace(made.plan.series[0], phase_share=0.7)
+    assert fewer.acquired == (96, 96)
+    said = series_attributes(replace(made, plan=replace(made.plan, series=(fewer,))), 0)
+    assert said["NumberOfPhaseEncodingSteps"] == "68"  # as many of either sign: not 67
+    assert float(str(said["PercentSampling"])) == 70
 
 
 def test_a_validator_finds_no_error_in_the_full_header(full):

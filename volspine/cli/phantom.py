@@ -26,7 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=_NOISES,
         help="reader noise of the labels (default: single_reader; none for probe, pairs, clean)",
     )
-    add("--header", choices=("rsna", "full"), default="rsna", help="header profile (default: rsna)")
+    add(
+        "--header",
+        choices=("rsna", "full"),
+        default="rsna",
+        help="as bare as the challenge's files, whose spacing some tools miss, or a full MR object "
+        "(default: rsna)",
+    )
     add("--seed", type=int, default=0, metavar="S", help="root seed (default: 0)")
     add("--workers", type=int, default=1, metavar="W", help="number of processes (default: 1)")
     add(

@@ -3,8 +3,8 @@
 Chances of a series: motion ghosts 15 %, flow voids and pulsation of fluid on T2 25 %, a visible
 chemical shift of fat 30 %, wrap-around 5 %, cross-talk between slices 5 %. Poor signal (3 %), the
 saturation band and the coil belong to `protocols` and `acquire`; metal is not simulated. Only the
-cohorts `rsna_like` and `shift` have artefacts: `probe` and `pairs` have noise alone, so that no
-fault hides behind them, and `clean` has neither.
+cohorts `rsna_like` and `shift` have artefacts: `probe` and `pairs` have noise, coil and saturation
+band alone, so that no fault hides behind them, and `clean` has none of these.
 
 None moves water, so landmarks stay true. Fat moves along the read axis by at most one pixel, which
 is its frequency (220 Hz at 1.5 T) over the bandwidth of a pixel:
@@ -131,7 +131,7 @@ def _void(rng: np.random.Generator, anatomy: Anatomy) -> Void:
 
 
 def render_marred(
-    anatomy: Anatomy, plans: list[SeriesPlan], found: list[Artefacts]
+    anatomy: Anatomy, plans: list[SeriesPlan], found: list[Artefacts], *, at_once: int = 0
 ) -> list[Images]:
     """Render series that share their slices, each with its artefacts, noise-free.
 
@@ -139,6 +139,7 @@ def render_marred(
         anatomy: Whose spine.
         plans: One plan a sequence, as for `render_series`.
         found: One a plan.
+        at_once: See `render_layers`.
 
     Returns:
         One array a plan, shape (N, H, W).
@@ -149,7 +150,7 @@ def render_marred(
     extra = {"fat": any(a.fat_shift for a in found), "fluid": any(a.needs_fluid for a in found)}
     rows += [row.astype(np.float64) for name, row in (("fat", table[:, 3]), ("fluid", fluid))
              if extra[name]]  # fmt: skip
-    painted = render_layers(anatomy, plans[0], np.array(rows))
+    painted = render_layers(anatomy, plans[0], np.array(rows), at_once=at_once)
     layers = dict(zip([n for n in extra if extra[n]], painted[len(plans) :], strict=True))
     for images, plan, marred in zip(painted, plans, found, strict=False):
         gains = plan.sequence.gains or (1.0,) * len(Tissue)

@@ -75,8 +75,8 @@ def generate(  # noqa: PLR0913  the public command's options, all but one keywor
         cohort: Population.
         noise: Reader noise of the labels; None takes the cohort's default.
         header: DICOM header profile.
-        seed: Root seed.
-        workers: Processes.
+        seed: Root seed, not negative.
+        workers: Processes, at least one.
         on_study: Called with the study id as each study is done.
         size: `small` makes tiny images for tests.
         label_maps: Whether to write label maps as NIfTI too.
@@ -94,6 +94,8 @@ def generate(  # noqa: PLR0913  the public command's options, all but one keywor
         size=Size(parse_choice(Size, str(size), "size")),
     )
     _check_count(base, studies)
+    _check_whole("seed", seed, least=0)
+    _check_whole("workers", workers, least=1)
     specs = [replace(base, index=index) for index in range(studies)]
     job = _Job(out, label_maps, resume)
     _check_folder(job, specs)
@@ -120,6 +122,13 @@ def _check_count(spec: Spec, studies: int) -> None:
             f"{studies} studies do not form pairs", remedy="ask for an even number",
             code="VS-CFG-043",
         )  # fmt: skip
+
+
+def _check_whole(option: str, value: int, *, least: int) -> None:
+    if value < least:
+        raise ConfigurationError(
+            f"{option} {value} is too small", remedy=f"choose {least} or more", code="VS-CFG-059"
+        )
 
 
 def _check_folder(job: _Job, specs: list[Spec]) -> None:

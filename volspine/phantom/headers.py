@@ -228,7 +228,7 @@ def _encoding(plan: SeriesPlan) -> Attributes:
     return {
         "PercentSampling": _decimal(round(100 * plan.phase_share, 3)),
         "PercentPhaseFieldOfView": _decimal(round(100 * phase / frequency, 3)),
-        "NumberOfPhaseEncodingSteps": str(round(phase * plan.phase_share)),
+        "NumberOfPhaseEncodingSteps": str(plan.lines[plan.phase_axis]),
         # Frequency rows, frequency columns, phase rows, phase columns.
         "AcquisitionMatrix": [0, wide, high, 0] if along_columns else [high, 0, 0, wide],
         "InPlanePhaseEncodingDirection": "COL" if along_columns else "ROW",

@@ -15,7 +15,15 @@ from volspine.anatomy import LEVELS, TARGETS, Finding, Side
 from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.canal import CanalSection, plateau, roof, wall
 from volspine.phantom.frame import FIRST_SEGMENT
-from volspine.phantom.narrowing import ANGLES, FAT_MM, RAYS, disc_section, reference_area, sac_area
+from volspine.phantom.narrowing import (
+    ANGLES,
+    FAT_MM,
+    FLAT,
+    RAYS,
+    disc_section,
+    reference_area,
+    sac_area,
+)
 from volspine.types import FloatArray
 
 __all__ = ["measure", "sac_areas"]
@@ -81,7 +89,7 @@ def _recess(anatomy: Anatomy, segment: int, side: int) -> float:
 
 
 def _foramen(anatomy: Anatomy, segment: int, side: int) -> float:
-    if anatomy.narrowing.flatness[segment, side] < 0.7:
+    if anatomy.narrowing.flatness[segment, side] < FLAT:
         return 0.0
     clearance = anatomy.narrowing.clearance[segment, side][:: ANGLES // RAYS]
     return float((clearance >= FAT_MM).mean())

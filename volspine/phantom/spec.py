@@ -28,7 +28,7 @@ class Cohort(StrEnum):
     CLEAN = "clean"
     """As `rsna_like`, without image noise, artefact or missing label."""
     SHIFT = "shift"
-    """Randomised contrast, resolution and field strength."""
+    """Randomised contrast, resolution, field strength and anatomy."""
 
 
 class Noise(StrEnum):
@@ -86,7 +86,7 @@ class Spec:
     """What to synthesise.
 
     Attributes:
-        seed: Root seed of the cohort.
+        seed: Root seed of the cohort, not negative.
         index: Position of the study in the cohort.
         cohort: Population.
         noise: Reader noise; None takes the cohort's default.

@@ -26,7 +26,7 @@ FAT_GAIN = 1.4
 
 
 class Tissue(IntEnum):
-    """What a point of the model is made of; the value is its label in a label map."""
+    """What a point of the model is made of; the value is what `render_labels` gives it."""
 
     AIR = 0
     SKIN = 1

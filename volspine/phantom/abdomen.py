@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
+from volspine.phantom.canal import clamp
 from volspine.phantom.painting import Canvas
 from volspine.phantom.surroundings import Surroundings, oval
 from volspine.phantom.tissues import Tissue
@@ -63,13 +64,13 @@ def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     wall = np.maximum(wall, edge)
     behind = (cells[1] + 0.5) * _CELL_MM[1] + 57.0
     column = cells[0] + np.float32(0.5) - np.float32(0.37) * row
-    beside = np.clip(np.abs(column) * _CELL_MM[0] - 40.0, 0.0, 45.0)
+    beside = clamp(np.abs(column) * _CELL_MM[0] - 40.0, 0.0, 45.0)
     wall = wall + np.float32(99.0) * (behind > 0.8 * beside)
     canvas.paint(wall, Tissue.MUSCLE, 0.8)
     lumen = np.maximum(wall + 1.2 + 1.5 * round_, edge + 0.9)
     swirl = 2.0 * np.sin(0.21 * across + 0.13 * p.z + 9.0 * level)
     mixed = 0.22 * np.sin(0.5 * p.back + 0.28 * p.z + swirl)
-    canvas.paint(lumen, Tissue.BOWEL, np.clip(0.2 + 0.9 * kind + mixed, 0.0, 0.95))
+    canvas.paint(lumen, Tissue.BOWEL, clamp(0.2 + 0.9 * kind + mixed, 0.0, 0.95))
     gas = np.where(kind > 0.62, 27.0 * (y + 0.5 - 0.9 * level), np.float32(99.0))
     canvas.paint(np.maximum(lumen + 0.5, gas), Tissue.AIR, 0.95)
 
@@ -99,7 +100,7 @@ def _paint_vessels(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     subject, size = anatomy.subject, anatomy.subject.size
     x = p.x * np.float32(anatomy.handed)
     front = p.back + float(subject.depths[7]) / 2
-    split = np.clip((-p.z - 28.0) / 90.0, 0.0, 1.0)
+    split = clamp((-p.z - 28.0) / 90.0, 0.0, 1.0)
     narrow = 1.0 - 0.36 * np.minimum(split * 4.0, 1.0)
     for place, radius, flat in ((8.0, 8.6, 1.0), (-16.0, 10.5, 0.68)):
         wide = radius * size * narrow

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from volspine.phantom.canal import smooth_max, vault, wall
+from volspine.phantom.canal import clamp, smooth_max, vault, wall
 from volspine.phantom.focus import focus
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import PEDICLE_BOTTOM_MM, Section
@@ -110,7 +110,7 @@ def _vertebral_arch(c: Section, far: Array, below: Array, index: NDArray[np.int6
 def _pedicle(c: Section, far: Array, below: Array) -> Array:
     top, bottom = -0.42 * c.height, np.float32(PEDICLE_BOTTOM_MM)
     back = c.v - c.half_depth
-    half = 0.5 * c.pedicle * (0.84 + 0.0025 * np.clip(back - 3.0, -12.0, 12.0) ** 2)
+    half = 0.5 * c.pedicle * (0.84 + 0.0025 * clamp(back - 3.0, -12.0, 12.0) ** 2)
     far = far - c.canal_half_width - 0.5 * c.pedicle
     bar = ellipse(far, below - 0.5 * (top + bottom), half, 0.5 * (bottom - top))
     return smooth_max(bar, np.maximum(-0.35 * c.half_depth - back, back - 13.0), 6.0)
@@ -126,7 +126,7 @@ def _transverse(c: Section, far: Array, below: Array, tip: Array) -> Array:
 def _isthmus(c: Section, far: Array, below: Array) -> Array:
     """Distance to the bar between the articular processes, which leans backwards as it descends."""
     place = c.canal_half_width + 3.0
-    along = np.clip((below + 5.0) / 17.0, 0.0, 1.0)
+    along = clamp((below + 5.0) / 17.0, 0.0, 1.0)
     x, y = c.v - c.half_depth - 9.5 - 6.5 * along, below + 5.0 - 17.0 * along
     return smooth_max(np.sqrt(x * x + y * y) - 3.9, np.abs(far - place) - 5.5, 3.0)
 
@@ -164,7 +164,7 @@ class _Joint:
         depth = np.where(left, c.recess_left, c.recess_right)
         space = np.where(left, c.joint_left, c.joint_right)
         push = np.where(left, c.push_left, c.push_right)
-        worn = np.clip(7.0 - depth, 0.0, 5.5) * 0.5 + 0.3 * push
+        worn = clamp(7.0 - depth, 0.0, 5.5) * 0.5 + 0.3 * push
         x = np.abs(u) - c.canal_half_width - 3.0
         y = c.v - c.half_depth - 13.0 + worn
         sin, cos = np.sin(angle), np.cos(angle)

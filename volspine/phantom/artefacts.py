@@ -131,7 +131,7 @@ def _void(rng: np.random.Generator, anatomy: Anatomy) -> Void:
 
 
 def render_marred(
-    anatomy: Anatomy, plans: list[SeriesPlan], found: list[Artefacts]
+    anatomy: Anatomy, plans: list[SeriesPlan], found: list[Artefacts], *, at_once: int = 0
 ) -> list[Images]:
     """Render series that share their slices, each with its artefacts, noise-free.
 
@@ -139,6 +139,7 @@ def render_marred(
         anatomy: Whose spine.
         plans: One plan a sequence, as for `render_series`.
         found: One a plan.
+        at_once: See `render_layers`.
 
     Returns:
         One array a plan, shape (N, H, W).
@@ -149,7 +150,7 @@ def render_marred(
     extra = {"fat": any(a.fat_shift for a in found), "fluid": any(a.needs_fluid for a in found)}
     rows += [row.astype(np.float64) for name, row in (("fat", table[:, 3]), ("fluid", fluid))
              if extra[name]]  # fmt: skip
-    painted = render_layers(anatomy, plans[0], np.array(rows))
+    painted = render_layers(anatomy, plans[0], np.array(rows), at_once=at_once)
     layers = dict(zip([n for n in extra if extra[n]], painted[len(plans) :], strict=True))
     for images, plan, marred in zip(painted, plans, found, strict=False):
         gains = plan.sequence.gains or (1.0,) * len(Tissue)

@@ -9,12 +9,14 @@ Everything takes arrays that broadcast, and serves measuring and painting alike.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
     "CanalSection",
+    "clamp",
     "plateau",
     "rear_profile",
     "roof",
@@ -72,10 +74,27 @@ class CanalSection:
     focus: Array
     aspect: Array
 
+    @cached_property
+    def axes(self) -> tuple[Array, Array]:
+        """Half width and half depth of the sac's ellipse."""
+        scale = 1.0 + (self.shrink - 1.0) * self.at_disc
+        b = np.sqrt(self.sac_area / (np.pi * self.aspect)) * scale
+        return self.aspect * b, b
+
+    @cached_property
+    def centre(self) -> Array:
+        """Depth v of the sac's centre."""
+        return np.asarray(wall(self, np.zeros_like(self.half_depth)) + MARGIN_MM + self.axes[1])
+
+
+def clamp(x: Array, low: float, high: float) -> Array:
+    """Return values kept between two bounds; on small arrays quicker than `np.clip`."""
+    return np.asarray(np.minimum(np.maximum(x, low), high))
+
 
 def plateau(x: Array, inner: float, outer: float) -> Array:
     """Return 1 where |x| is below `inner`, 0 beyond `outer`, smooth in between."""
-    r = np.clip((np.abs(x) - inner) / (outer - inner), 0.0, 1.0)
+    r = clamp((np.abs(x) - inner) / (outer - inner), 0.0, 1.0)
     return np.asarray(1.0 - r * r * (3.0 - 2.0 * r))
 
 
@@ -122,20 +141,18 @@ def roof(c: CanalSection, u: Array) -> Array:
 
 def _rise(x: Array, first: Array, last: Array) -> Array:
     """Return 0 before the first place, 1 behind the last, smooth in between."""
-    r = np.clip((x - first) / (last - first), 0.0, 1.0)
+    r = clamp((x - first) / (last - first), 0.0, 1.0)
     return np.asarray(r * r * (3.0 - 2.0 * r))
 
 
 def sac_axes(c: CanalSection) -> tuple[Array, Array]:
     """Return the half width and half depth of the sac's ellipse."""
-    scale = 1.0 + (c.shrink - 1.0) * c.at_disc
-    b = np.sqrt(c.sac_area / (np.pi * c.aspect)) * scale
-    return c.aspect * b, b
+    return c.axes
 
 
 def sac_centre(c: CanalSection) -> Array:
     """Return the depth v of the sac's centre."""
-    return wall(c, np.zeros_like(c.half_depth)) + MARGIN_MM + sac_axes(c)[1]
+    return c.centre
 
 
 def sac_distance(c: CanalSection, u: Array, v: Array) -> Array:

@@ -39,7 +39,7 @@ def focus(
             rows = box[0] if len(c.segment) > 1 else slice(None)
             painter(canvas.part(box), c.take(rows), u[box])
         return
-    index = np.flatnonzero(wanted)
+    index = wanted.nonzero()[0]
     if 3 * index.size > 2 * u.size:
         painter(canvas, c, u)
     elif index.size:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy
-from volspine.phantom.canal import plateau, smooth_max
+from volspine.phantom.canal import clamp, plateau, smooth_max
 from volspine.phantom.focus import focus
 from volspine.phantom.narrowing import ANGLES
 from volspine.phantom.painting import Canvas
@@ -32,7 +32,7 @@ def root_offset(c: Section, u: Array) -> tuple[Array, Array]:
     The root runs outwards, downwards and forwards at about 25 degrees. Depth leans with the spine
     and `below` with the vertebra; the second is taken along the first, so that round stays round.
     """
-    out = np.clip(np.abs(u) - ROOT_PLANE_MM, -9.0, 14.0)
+    out = clamp(np.abs(u) - ROOT_PLANE_MM, -9.0, 14.0)
     behind = c.v - (c.root_v - 0.3 * out)
     under = c.below - (c.root_below + 0.45 * out)
     return behind, under + c.root_lean * behind

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Lesion, Lesions
-from volspine.phantom.canal import smooth_max
+from volspine.phantom.canal import clamp, smooth_max
 from volspine.phantom.frame import FIRST_SEGMENT, VERTEBRAE
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import Section
@@ -168,7 +168,7 @@ def _bone(c: Section, u: Array) -> Array:
     p, q = np.abs(u) / c.half_width, np.abs(c.v) / c.half_depth
     radius = np.cbrt(p * p * p + q * q * q)
     outline = np.sqrt(u * u + c.v * c.v) * (1.0 - 1.0 / np.maximum(radius, 0.05))
-    dish = 1.1 * np.clip(1.0 - p * p - q * q, 0.0, 1.0)
+    dish = 1.1 * clamp(1.0 - p * p - q * q, 0.0, 1.0)
     return np.asarray(np.maximum(outline + 1.0, np.minimum(c.under, c.over) + dish))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
-from volspine.phantom.canal import smooth_max
+from volspine.phantom.canal import clamp, smooth_max
 from volspine.phantom.painting import Canvas
 from volspine.phantom.surroundings import Surroundings, oval
 from volspine.phantom.tissues import Tissue
@@ -44,15 +44,13 @@ def paint_muscles(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
 def _paint_psoas(canvas: Canvas, p: Surroundings, grain: Array, anatomy: Anatomy) -> None:
     """Paint the psoas, a slip beside T12 that grows into a round bundle in front of the sacrum."""
     size = anatomy.subject.size
-    low = np.clip((62.0 - p.z) / 140.0, 0.0, 1.0)
+    low = clamp((62.0 - p.z) / 140.0, 0.0, 1.0)
     side = p.far - (29.5 + 11.0 * low) * size
     front = p.back + 3.0 + 15.0 * low * low
     lean = side + 0.25 * front * low
     muscle = oval(lean, front, (6.5 + 12.5 * low) * size, (11.0 + 11.0 * low) * size)
     canvas.paint(muscle, Tissue.MUSCLE)
-    streak = np.clip(0.5 - 0.6 * np.abs(grain - 0.4), 0.0, 0.5) * (
-        0.05 + anatomy.subject.muscle_fat
-    )
+    streak = clamp(0.5 - 0.6 * np.abs(grain - 0.4), 0.0, 0.5) * (0.05 + anatomy.subject.muscle_fat)
     canvas.paint(muscle + 2.0, Tissue.FAT, streak)
 
 
@@ -66,7 +64,7 @@ def _paint_quadratus(canvas: Canvas, p: Surroundings, size: float) -> None:
 def _paint_back(canvas: Canvas, p: Surroundings, grain: Array, anatomy: Anatomy) -> None:
     """Paint multifidus, longissimus and iliocostalis with their septa, fascia and fat."""
     subject, size = anatomy.subject, anatomy.subject.size
-    low = np.clip((-p.z - 62.0) / 60.0, 0.0, 1.0)
+    low = clamp((-p.z - 62.0) / 60.0, 0.0, 1.0)
     narrow = (1.0 - 0.38 * low) * size
     deep = (26.0 + 13.0 * np.exp(-((p.far / (17.0 * size)) ** 2))) * size
     fascia = p.back - back_surface(p, anatomy) + 0.5
@@ -100,5 +98,5 @@ def _paint_streaks(
     patch = 1.0 + 0.5 * np.sin(0.16 * beside + 1.9 * t) * np.sin(0.11 * beside - 3.1 * t)
     wide = 1.3 * fat * medial * patch * (1.05 - 0.35 * t)
     away = np.maximum(grain, -0.4 * grain)  # wider on one side, so that lines grow into patches
-    share = np.clip(0.25 + 0.8 * wide - 0.8 * away, 0.0, 1.0) * min(0.35 + 1.8 * fat, 0.9)
+    share = clamp(0.25 + 0.8 * wide - 0.8 * away, 0.0, 1.0) * min(0.35 + 1.8 * fat, 0.9)
     canvas.paint(mass + 1.0, Tissue.FAT, np.asarray(share, dtype=np.float32))

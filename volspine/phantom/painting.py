@@ -64,7 +64,10 @@ class SignalCanvas:
         """Blend a tissue's signals over the values."""
         share = np.multiply(distance, np.float32(-1.0 / self.pixel_mm), dtype=np.float32)
         share += np.float32(0.5)
-        np.clip(share, 0.0, 1.0, out=share)
+        if not share.size or share.max() <= 0.0:
+            return
+        np.maximum(share, 0.0, out=share)
+        np.minimum(share, 1.0, out=share)
         if not isinstance(opacity, float) or opacity != 1.0:
             share = np.asarray(share * opacity, dtype=np.float32)
         where: Any = _touched(share, self.values.shape[1:])
@@ -121,21 +124,26 @@ def _touched(share: NDArray[np.float32], shape: tuple[int, ...]) -> Any:
     if share.shape != shape or (share.ndim > 1 and share.size < _SMALL):
         return ... if share.any() else None
     if share.ndim == 1:
-        index = np.flatnonzero(share)
+        index = share.nonzero()[0]
         return None if not index.size else index if 3 * index.size < share.size else slice(None)
     return box_of(share > 0)
 
 
 def box_of(wanted: NDArray[np.bool_]) -> Box | None:
     """Return the smallest box, one slice an axis, that holds every wanted point, or None."""
-    slices = []
-    for axis in range(wanted.ndim):
-        others = tuple(n for n in range(wanted.ndim) if n != axis)
-        slices.append(span(np.asarray(wanted.any(axis=others))))
-    return None if any(s.stop == 0 for s in slices) else tuple(slices)
+    if wanted.ndim != 2:
+        others = [tuple(n for n in range(wanted.ndim) if n != axis) for axis in range(wanted.ndim)]
+        slices = tuple(span(np.asarray(wanted.any(axis=axes))) for axes in others)
+        return slices if all(s.stop for s in slices) else None
+    rows = span(np.logical_or.reduce(wanted, axis=1))
+    if not rows.stop:
+        return None
+    return rows, span(np.logical_or.reduce(wanted[rows], axis=0))
 
 
 def span(wanted: NDArray[np.bool_]) -> slice:
     """Return the shortest slice that holds every wanted index; empty if there is none."""
-    found = np.flatnonzero(wanted)
-    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
+    first = int(wanted.argmax()) if wanted.size else 0
+    if not wanted.size or not wanted[first]:
+        return slice(0, 0)
+    return slice(first, wanted.size - int(wanted[::-1].argmax()))

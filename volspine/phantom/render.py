@@ -4,6 +4,10 @@ Sagittal T1 and T2 share their slices and are painted together. The spine is ave
 sub-slices across the slice's profile, all of one weight; the surroundings, which vary slowly, are
 painted once. Layers, such as the share of fat, are painted like one more sequence's signal.
 
+Sub-slices of a small window can be painted at one go, as neighbouring points of a list or as
+neighbouring rows, since calls cost more than arithmetic there. Structures are painted in boxes, so
+edges then differ in a few pixels from those painted one by one.
+
 Shapes: C sequences, N slices, H rows, W columns (acquired pixels).
 """
 
@@ -30,6 +34,8 @@ __all__ = ["paint_spine", "render_labels", "render_series"]
 
 Array = NDArray[np.float32]
 MakeCanvas = Callable[[NDArray[Any]], Canvas]
+How = tuple[MakeCanvas, list[FloatArray], int]
+Zone = tuple[Any, Section]
 
 FRONT_MM, REAR_MM, SIDE_MM = -26.0, 62.0, 50.0
 """Box around the spine, in depth v and to both sides, outside which only the trunk is painted."""
@@ -46,13 +52,16 @@ def render_series(anatomy: Anatomy, plans: list[SeriesPlan]) -> Array:
     return render_layers(anatomy, plans[0], np.array([signals(table, p.sequence) for p in plans]))
 
 
-def render_layers(anatomy: Anatomy, plan: SeriesPlan, weights: FloatArray) -> Array:
+def render_layers(
+    anatomy: Anatomy, plan: SeriesPlan, weights: FloatArray, *, at_once: int = 0
+) -> Array:
     """Render any value that each tissue has, such as a signal, shape (C, N, H, W).
 
     Args:
         anatomy: Whose spine.
         plan: Slices and grid; its sequence does not matter.
         weights: Value of each tissue in each layer, shape (C, tissues).
+        at_once: Points up to which a slice's sub-slices are painted at one go.
     """
     values = weights.astype(np.float32)
     images = np.zeros((len(values), len(plan.centres_mm), *plan.acquired), dtype=np.float32)
@@ -60,7 +69,7 @@ def render_layers(anatomy: Anatomy, plan: SeriesPlan, weights: FloatArray) -> Ar
     def canvas(part: NDArray[Any]) -> Canvas:
         return SignalCanvas(part, values, plan.acquired_mm)
 
-    _paint_slices(anatomy, plan, images, (canvas, slice_offsets(plan)))
+    _paint_slices(anatomy, plan, images, (canvas, slice_offsets(plan), at_once))
     return images
 
 
@@ -99,7 +108,7 @@ def render_labels(anatomy: Anatomy, plan: SeriesPlan) -> NDArray[np.int16]:
     def canvas(values: NDArray[Any]) -> Canvas:
         return LabelCanvas(values[0])
 
-    _paint_slices(anatomy, plan, images, (canvas, [np.zeros(1)]))
+    _paint_slices(anatomy, plan, images, (canvas, [np.zeros(1)], 0))
     return np.asarray(images[0])
 
 
@@ -107,13 +116,12 @@ def _paint_slices(
     anatomy: Anatomy,
     plan: SeriesPlan,
     images: NDArray[Any],
-    how: tuple[MakeCanvas, list[FloatArray]],
+    how: How,
 ) -> None:
-    make, offsets = how
     if plan.is_sagittal:
         plane = _SagittalPlane(anatomy, plan)
         for index in range(len(plan.centres_mm)):
-            plane.paint(images[:, index], float(plan.centres_mm[index, 0]), make, offsets)
+            plane.paint(images[:, index], float(plan.centres_mm[index, 0]), how)
         return
     for index in range(len(plan.centres_mm)):
         _paint_axial(anatomy, (plan, index), images[:, index], how)
@@ -144,40 +152,47 @@ class _SagittalPlane:
         # From front to back, each zone is a run of points, which needs no copy.
         order = np.argsort(section.v - section.half_depth, kind="stable")
         self.rows, self.columns = self.rows[order], self.columns[order]
-        self.zones = _zones(section.take(order))
+        self.section = section.take(order)
+        self.zones: dict[int, list[Zone]] = {}
         self.around = Surroundings.at(
             anatomy, np.zeros((1, 1), np.float32), y.astype(np.float32), z.astype(np.float32)
         )
 
-    def paint(
-        self, image: NDArray[Any], x: float, make: MakeCanvas, offsets: list[FloatArray]
-    ) -> None:
+    def paint(self, image: NDArray[Any], x: float, how: How) -> None:
         """Paint one slice at `x`, shape (C, H, W), averaged over sub-slices."""
+        make = how[0]
         paint_torso(make(image), self.around.moved(x), self.anatomy)
         base = image[:, self.rows, self.columns]
-        midline = self.zones[0][1].midline
 
-        def layer(offset: float) -> NDArray[Any]:
-            values = base.copy()
-            u = np.float32(x + offset) - midline
-            paint_spine(values, self.zones, u, (self.anatomy, make))
+        def layers(shifts: FloatArray) -> NDArray[Any]:
+            zones = self._zones_of(len(shifts))
+            values = np.repeat(base, len(shifts), axis=1)
+            across = np.tile(np.float32(x + shifts), base.shape[1])
+            paint_spine(values, zones, across - zones[0][1].midline, (self.anatomy, make))
             return values
 
-        mean = _mean(layer, offsets)
+        mean, c = _mean(layers, how, base[0].size), self.section
         image[:, self.rows, self.columns] = _grained(
-            mean, self.zones[0][1], np.float32(x) - midline, self.anatomy
+            mean, c, np.float32(x) - c.midline, self.anatomy
         )
+
+    def _zones_of(self, many: int) -> list[Zone]:
+        """Return the zones of the points, each of them repeated for as many sub-slices."""
+        if many not in self.zones:
+            points = np.arange(len(self.rows)).repeat(many)
+            self.zones[many] = _zones(self.section if many == 1 else self.section.take(points))
+        return self.zones[many]
 
 
 def _paint_axial(
     anatomy: Anatomy,
     which: tuple[SeriesPlan, int],
     image: NDArray[Any],
-    how: tuple[MakeCanvas, list[FloatArray]],
+    how: How,
 ) -> None:
     """Paint one axial slice, shape (C, H, W); place along the spine depends on the row only."""
     plan, index = which
-    make, offsets = how
+    make = how[0]
     rows_mm, columns_mm = pixel_offsets(plan)
     centre, (_, down) = plan.centres_mm[index], plan.axes(index)
     x = (centre[0] + columns_mm).astype(np.float32)[None]
@@ -190,34 +205,47 @@ def _paint_axial(
     base = image[:, rows, columns]
     normal = np.array([-down[2], down[1]])
 
-    def zones_at(shift: float) -> list[Zone]:
-        moved = anatomy.frame.place(
-            (y[rows] + shift * normal[0])[:, None], (z[rows] + shift * normal[1])[:, None]
+    def section_at(shifts: FloatArray) -> Section:
+        moved = (
+            (place[rows, None] + shifts * part).reshape(-1, 1)
+            for place, part in zip((y, z), normal, strict=True)
         )
-        return _zones(build_section(anatomy, moved))
+        return build_section(anatomy, anatomy.frame.place(*moved))
 
-    def layer(shift: float) -> NDArray[Any]:
-        values, zones = base.copy(), zones_at(shift) if shift else middle
-        paint_spine(values, zones, x[:, columns] - zones[0][1].midline, (anatomy, make))
+    def layers(shifts: FloatArray) -> NDArray[Any]:
+        values, section = np.repeat(base, len(shifts), axis=1), section_at(shifts)
+        paint_spine(values, _zones(section), x[:, columns] - section.midline, (anatomy, make))
         return values
 
-    middle = zones_at(0.0)
-    mean, c = _mean(layer, offsets), middle[0][1]
+    mean, c = _mean(layers, how, base[0].size), section_at(np.zeros(1))
     image[:, rows, columns] = _grained(mean, c, x[:, columns] - c.midline, anatomy)
 
 
-def _mean(layer: Callable[[float], NDArray[Any]], offsets: list[FloatArray]) -> NDArray[Any]:
-    """Average layers; labels, of which there is one layer only, stay as they are."""
-    total: NDArray[Any] | None = None
-    for pair in offsets:
-        both = layer(float(pair[0]))
-        for offset in pair[1:]:
-            both += layer(float(offset))
-        total = both if total is None else total + both
-    count = sum(len(pair) for pair in offsets)
-    if total is None or count == 1:
-        return np.zeros(0) if total is None else total
-    total *= np.float32(1.0 / count)
+def _mean(layers: Callable[[FloatArray], NDArray[Any]], how: How, points: int) -> NDArray[Any]:
+    """Average sub-slices; labels, of which there is one only, stay as they are.
+
+    Args:
+        layers: Paints sub-slices at offsets, side by side along the second axis.
+        how: With the offsets of each symmetric pair, and of the middle.
+        points: In one sub-slice.
+    """
+    _, offsets, at_once = how
+    many = sum(len(pair) for pair in offsets)
+    if many == 1:
+        return layers(offsets[0])
+    if many * points <= at_once:
+        painted = layers(np.concatenate(offsets))
+        apart = painted.reshape(len(painted), -1, many, *painted.shape[2:])
+        parts = iter(apart[:, :, n] for n in range(many))
+    else:
+        parts = iter(layers(np.array([offset])) for offset in np.concatenate(offsets))
+    total = np.zeros(0)
+    for number, pair in enumerate(offsets):
+        both = np.array(next(parts))
+        if len(pair) == 2:
+            both += next(parts)
+        total = total + both if number else both
+    total *= np.float32(1.0 / many)
     return total
 
 
@@ -225,9 +253,6 @@ def _span(wanted: NDArray[np.bool_]) -> slice:
     """Return the shortest slice that holds every wanted index."""
     found = np.flatnonzero(wanted)
     return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
-
-
-Zone = tuple[Any, Section]
 
 
 def _zones(c: Section) -> list[Zone]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
-from volspine.phantom.canal import smooth_max
+from volspine.phantom.canal import clamp, smooth_max
 from volspine.phantom.focus import focus
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import Section
@@ -58,7 +58,7 @@ def paint_pelvis(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     if box is None or float(p.z.min()) > -38.0:
         return
     canvas, p = canvas.part(box), p.part(box)
-    x = p.far - 43.0 * size + np.clip(-25.0 - 0.25 * p.z, 0.0, 12.0)
+    x = p.far - 43.0 * size + clamp(-25.0 - 0.25 * p.z, 0.0, 12.0)
     y = p.back - 50.0 * size
     along, across = 0.553 * x - 0.833 * y, 0.833 * x + 0.553 * y
     across = across + 14.0 - 0.0053 * (along - 52.0) ** 2

@@ -6,6 +6,8 @@ A sagittal series shares one section for all its slices; an axial slice needs on
 """
 
 from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,11 +113,25 @@ class Section:
     root_lean: Array
 
     def take(self, where: slice | NDArray[np.int64]) -> "Section":
-        """Return the section at some of its points (first axis)."""
-        return Section(**{f.name: getattr(self, f.name)[where] for f in fields(self)})
+        """Return the section at some of its points (first axis); tables are cut when asked for."""
+        part = object.__new__(Section)
+        part.__dict__["_origin"] = self, where
+        return part
+
+    def __getattr__(self, name: str) -> Any:
+        """Cut a table of the section that this one is a part of."""
+        if name not in _NAMES or "_origin" not in self.__dict__:
+            raise AttributeError(name)
+        whole, where = self.__dict__["_origin"]
+        values = self.__dict__[name] = getattr(whole, name)[where]
+        return values
 
     def canal(self) -> CanalSection:
         """Return the canal's cross-section at the points."""
+        return self._canal
+
+    @cached_property
+    def _canal(self) -> CanalSection:
         return CanalSection(
             at_disc=self.at_disc,
             half_depth=self.half_depth,
@@ -131,6 +147,9 @@ class Section:
             focus=self.focus,
             aspect=self.sac_aspect,
         )
+
+
+_NAMES = frozenset(f.name for f in fields(Section))
 
 
 def build_section(anatomy: Anatomy, placed: Placed) -> Section:

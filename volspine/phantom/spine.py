@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from volspine.phantom.arch import ellipse
 from volspine.phantom.canal import (
+    clamp,
     plateau,
     rear_profile,
     roof,
@@ -37,8 +38,8 @@ def paint_column(canvas: Canvas, c: Section, u: Array) -> None:
 def _paint_bodies(canvas: Canvas, c: Section, u: Array) -> None:
     outline = _outline(c, u)
     across = (u / c.half_width) ** 2 + (c.v / c.half_depth) ** 2
-    endplates = np.minimum(c.under, c.over) + 1.1 * np.clip(1.0 - across, 0.0, 1.0)
-    rim = 0.9 * c.at_disc * np.clip(-0.25 * c.v, 0.0, 1.0)
+    endplates = np.minimum(c.under, c.over) + 1.1 * clamp(1.0 - across, 0.0, 1.0)
+    rim = 0.9 * c.at_disc * clamp(-0.25 * c.v, 0.0, 1.0)
     canvas.paint(smooth_max(outline - rim, -endplates - 0.5, 1.0), Tissue.ANNULUS)
     _paint_nucleus(canvas, c, u)
     body = smooth_max(outline, endplates, 2.5)
@@ -54,7 +55,7 @@ def _paint_nucleus(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint the nucleus, which fades into the annulus and has a dark cleft when it ages."""
     radius = np.sqrt((u / (0.74 * c.half_width)) ** 2 + ((c.v + 1.0) / (0.70 * c.half_depth)) ** 2)
     tall = np.abs(c.w) / (0.46 * c.disc_height)
-    core = np.clip(2.6 * (1.0 - np.sqrt(radius * radius + tall * tall)), 0.0, 1.0)
+    core = clamp(2.6 * (1.0 - np.sqrt(radius * radius + tall * tall)), 0.0, 1.0)
     cleft = 1.0 - 0.35 * np.exp(-((c.w / 1.3) ** 2))
     canvas.paint(np.full_like(core, -99.0), Tissue.NUCLEUS, core * cleft * c.hydration)
 
@@ -78,7 +79,7 @@ def _paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
     far, front, back = np.abs(u), wall(canal, u), roof(canal, u)
     low = smooth_max(front - c.v, far - c.canal_half_width, 3.0)
     # The flavum thins out on the front of the joint and towards both laminae.
-    aside = np.clip((far - c.recess_place + 3.0) / 5.5, 0.0, 1.0)
+    aside = clamp((far - c.recess_place + 3.0) / 5.5, 0.0, 1.0)
     thick = (3.2 + 0.8 * c.flavum) * (1.0 - 0.75 * aside * aside * (3.0 - 2.0 * aside))
     thick = thick * plateau(c.w + 1.0, 6.0, 13.0)
     near = far - c.recess_place - 2.5
@@ -98,7 +99,7 @@ def _paint_traversing(canvas: Canvas, c: Section, u: Array, front: Array) -> Non
     depth = np.where(u >= 0, c.recess_left, c.recess_right)
     depth = 8.0 + (depth - 8.0) * c.at_disc
     tall = np.minimum(1.7, 0.42 * depth)
-    drift = np.clip(c.w, -8.0, 12.0) * 0.12
+    drift = clamp(c.w, -8.0, 12.0) * 0.12
     middle = np.minimum(0.5 * depth, tall + 0.7)
     root = ellipse(np.abs(u) - c.recess_place - drift, c.v - front - middle,
                     2.9 - 0.5 * tall, tall)  # fmt: skip
@@ -115,7 +116,7 @@ def paint_cauda(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
 def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
     a, b = sac_axes(c.canal())
     middle = sac_centre(c.canal())
-    share = np.clip((_vertebra(c) - 5.0) / 5.0, 0.0, 1.0)
+    share = clamp((_vertebra(c) - 5.0) / 5.0, 0.0, 1.0)
     nearest = np.full_like(u, np.float32(1e6))
     for high, low in zip(*subject.roots.astype(np.float32), strict=True):
         x = u - (high[0] + (low[0] - high[0]) * share) * (a - 0.7)
@@ -126,7 +127,7 @@ def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None
 
 def paint_cord(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
     """Paint the cord, which tapers to its tip behind L1."""
-    left = np.clip((subject.conus - _vertebra(c)) / 1.2, 0.0, 1.0)
+    left = clamp((subject.conus - _vertebra(c)) / 1.2, 0.0, 1.0)
     if not left.any():
         return
     taper = np.sqrt(left)

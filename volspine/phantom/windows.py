@@ -37,6 +37,9 @@ MARGIN = 8
 
 _SCOUT_PIXELS, _SCOUT_SLICES = 40, 4
 
+_AT_ONCE = 60_000
+"""Points painted at one go; more no longer fit the caches."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -153,7 +156,8 @@ def render_window(
     rows = _span(window.rows, plans[0].acquired[0])
     columns = _span(window.columns, plans[0].acquired[1])
     parts = [cut(plan, window.slices, rows, columns) for plan in plans]
-    images = render_marred(anatomy, parts, [receiver.artefacts for receiver in receivers])
+    found = [receiver.artefacts for receiver in receivers]
+    images = render_marred(anatomy, parts, found, at_once=_AT_ONCE)
     return [
         _receive(image * r.shading[rows.start : rows.stop, columns.start : columns.stop],
                  (plan, window, rows, columns), r, rng)

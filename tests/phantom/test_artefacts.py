@@ -26,26 +26,32 @@ from volspine.phantom.spec import Cohort, Size, Spec, Stage
 from volspine.phantom.truth import build_truth
 
 SPEC = Spec(seed=4, cohort=Cohort.CLEAN, size=Size.SMALL)
-TRUTH = build_truth(SPEC)
 SAGITTAL = proofs.single_slice(Protocol.SAGITTAL_T2, [0.0, 5.0, -8.0], 0.0, 2.0, 128)
 AXIAL = proofs.single_slice(Protocol.AXIAL_T2, [0.0, 22.0, -18.0], -0.1, 1.5, 96)
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return build_truth(SPEC)
 
 
 def noise(shape, seed=0):
     return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
-def drawn(cohort, plan, count=600):
+def drawn(anatomy, cohort, plan, count):
     rng = np.random.default_rng(8)
     spec = Spec(cohort=cohort)
-    return [draw_artefacts(rng, spec, plan, TRUTH.anatomy) for _ in range(count)]
+    return [draw_artefacts(rng, spec, plan, anatomy) for _ in range(count)]
 
 
-FOUND = drawn(Cohort.RSNA_LIKE, SAGITTAL)
+@pytest.fixture(scope="module")
+def draws(truth):
+    return drawn(truth.anatomy, Cohort.RSNA_LIKE, SAGITTAL, 600)
 
 
-def test_fat_is_never_drawn_to_move_by_more_than_a_pixel():
-    assert 0.9 < max(abs(a.fat_shift) for a in FOUND) <= 1.0
+def test_fat_is_never_drawn_to_move_by_more_than_a_pixel(draws):
+    assert 0.9 < max(abs(a.fat_shift) for a in draws) <= 1.0
 
 
 @pytest.mark.parametrize(
@@ -59,19 +65,19 @@ def test_fat_is_never_drawn_to_move_by_more_than_a_pixel():
     ],
     ids=["ghosts", "voids", "fat", "cross-talk", "fold"],
 )
-def test_each_artefact_is_as_frequent_as_said(has, share):
-    found = np.mean([has(a) for a in FOUND])
-    assert abs(found - share) < 3 * np.sqrt(share * (1 - share) / len(FOUND))
+def test_each_artefact_is_as_frequent_as_said(has, share, draws):
+    found = np.mean([has(a) for a in draws])
+    assert abs(found - share) < 3 * np.sqrt(share * (1 - share) / len(draws))
 
 
 @pytest.mark.parametrize("cohort", [Cohort.PROBE, Cohort.PAIRS, Cohort.CLEAN])
-def test_the_cohorts_for_proofs_have_no_artefact(cohort):
-    assert set(drawn(cohort, SAGITTAL, 60)) == {Artefacts()}
+def test_the_cohorts_for_proofs_have_no_artefact(cohort, truth):
+    assert set(drawn(truth.anatomy, cohort, SAGITTAL, 60)) == {Artefacts()}
 
 
-def test_fluid_flows_dark_on_t2_and_not_on_t1():
+def test_fluid_flows_dark_on_t2_and_not_on_t1(truth):
     plan = replace(SAGITTAL, sequence=replace(SAGITTAL.sequence, name="T1"))
-    assert not any(a.needs_fluid for a in drawn(Cohort.RSNA_LIKE, plan, 60))
+    assert not any(a.needs_fluid for a in drawn(truth.anatomy, Cohort.RSNA_LIKE, plan, 60))
 
 
 def test_artefacts_have_a_stream_of_their_own():
@@ -141,11 +147,11 @@ def test_a_void_takes_its_share_of_the_fluid_where_it_lies(plan):
     assert (along < aside) if plan.is_sagittal else along == pytest.approx(aside, abs=1e-5)
 
 
-def test_a_void_darkens_nothing_but_fluid():
-    void = Void(TRUTH.landmarks_mm[2], 30.0, 60.0, 0.8)
-    plain = render_marred(TRUTH.anatomy, [SAGITTAL], [Artefacts()])[0]
-    dark = render_marred(TRUTH.anatomy, [SAGITTAL], [Artefacts(voids=(void,))])[0]
-    labels = proofs.render_labels(TRUTH.anatomy, SAGITTAL)
+def test_a_void_darkens_nothing_but_fluid(truth):
+    void = Void(truth.landmarks_mm[2], 30.0, 60.0, 0.8)
+    plain = render_marred(truth.anatomy, [SAGITTAL], [Artefacts()])[0]
+    dark = render_marred(truth.anatomy, [SAGITTAL], [Artefacts(voids=(void,))])[0]
+    labels = proofs.render_labels(truth.anatomy, SAGITTAL)
     fluid = proofs.ndimage.binary_dilation(labels == proofs.Tissue.CSF, iterations=6)
     assert dark[~fluid] == pytest.approx(plain[~fluid], abs=1e-5)
     assert (
@@ -153,16 +159,16 @@ def test_a_void_darkens_nothing_but_fluid():
     )
 
 
-def test_without_artefacts_the_images_are_those_of_the_plain_rendering():
+def test_without_artefacts_the_images_are_those_of_the_plain_rendering(truth):
     plans = [SAGITTAL, replace(SAGITTAL, sequence=replace(SAGITTAL.sequence, echo_ms=20.0))]
-    marred = render_marred(TRUTH.anatomy, plans, [Artefacts(), Artefacts()])
-    assert (np.array(marred) == render_series(TRUTH.anatomy, plans)).all()
+    marred = render_marred(truth.anatomy, plans, [Artefacts(), Artefacts()])
+    assert (np.array(marred) == render_series(truth.anatomy, plans)).all()
 
 
-def test_layers_of_one_series_leave_the_other_alone():
+def test_layers_of_one_series_leave_the_other_alone(truth):
     plans = [SAGITTAL, replace(SAGITTAL, sequence=replace(SAGITTAL.sequence, echo_ms=20.0))]
-    marred = render_marred(TRUTH.anatomy, plans, [Artefacts(), Artefacts(fat_shift=1.5)])
-    plain = render_series(TRUTH.anatomy, plans)
+    marred = render_marred(truth.anatomy, plans, [Artefacts(), Artefacts(fat_shift=1.5)])
+    plain = render_series(truth.anatomy, plans)
     assert marred[0] == pytest.approx(plain[0], abs=1e-6)
     assert np.abs(marred[1] - plain[1]).max() > 0.05
 
@@ -176,22 +182,24 @@ def place(image, reference):
     return [int((p + n // 2) % n - n // 2) for p, n in zip(peak, image.shape, strict=True)]
 
 
-WORST = Artefacts(
-    ghosts=((0.2, 0.1), (-0.2, -0.1), (0.4, 0.07)),
-    pulses=((0.15, 0.12),),
-    voids=(Void(TRUTH.landmarks_mm[2], 4.0, 20.0, 0.8),),
-    fat_shift=1.0,
-    lost=0.08,
-    fold=(0.12, 0.45),
-)
+@pytest.fixture(scope="module")
+def worst(truth):
+    return Artefacts(
+        ghosts=((0.2, 0.1), (-0.2, -0.1), (0.4, 0.07)),
+        pulses=((0.15, 0.12),),
+        voids=(Void(truth.landmarks_mm[2], 4.0, 20.0, 0.8),),
+        fat_shift=1.0,
+        lost=0.08,
+        fold=(0.12, 0.45),
+    )
 
 
 @pytest.mark.parametrize("plan", [SAGITTAL, AXIAL], ids=["sagittal", "axial"])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_the_worst_artefacts_neither_flip_nor_move_the_image(plan, axis):
+def test_the_worst_artefacts_neither_flip_nor_move_the_image(plan, axis, truth, worst):
     plan = replace(plan, snr=15.0, phase_axis=axis, phase_share=0.7)
-    plain = stored(render_series(TRUTH.anatomy, [plan])[0], plan)
-    marred = stored(render_marred(TRUTH.anatomy, [plan], [WORST])[0], plan)
+    plain = stored(render_series(truth.anatomy, [plan])[0], plan)
+    marred = stored(render_marred(truth.anatomy, [plan], [worst])[0], plan)
     assert max(abs(n) for n in place(marred, plain)) <= 1
 
     def likeness(other):

@@ -20,21 +20,24 @@ from volspine.phantom.tissues import Sequence, Tissue, relaxation, signals
 from volspine.phantom.truth import build_truth
 
 SPEC = Spec(seed=4, cohort=Cohort.CLEAN, size=Size.SMALL)
-TRUTH = build_truth(SPEC)
 
 
 @pytest.fixture(scope="module")
-def anatomy():
-    return build_truth(SPEC).anatomy
+def truth():
+    return build_truth(SPEC)
 
 
-def axial(anatomy, centre, pixels=96, pixel_mm=1.6, tilt=0.0):
-    del anatomy
+@pytest.fixture(scope="module")
+def anatomy(truth):
+    return truth.anatomy
+
+
+def axial(centre, pixels=96, pixel_mm=1.6, tilt=0.0):
     return proofs.single_slice(Protocol.AXIAL_T2, centre, tilt, pixel_mm, pixels)
 
 
 def test_a_mirrored_person_gives_the_mirrored_axial_image_bit_for_bit(anatomy):
-    plan = axial(anatomy, [0.0, 20.0, -18.0], tilt=-0.1)
+    plan = axial([0.0, 20.0, -18.0], tilt=-0.1)
     image = render_series(anatomy, [plan])[0, 0]
     mirror = render_series(mirrored(anatomy), [plan])[0, 0]
     assert (mirror == image[:, ::-1]).all()
@@ -42,7 +45,7 @@ def test_a_mirrored_person_gives_the_mirrored_axial_image_bit_for_bit(anatomy):
 
 
 def test_a_mirrored_person_gives_the_opposite_sagittal_slice_bit_for_bit(anatomy):
-    plan = replace(axial(anatomy, [17.0, 10.0, -10.0], pixel_mm=2.5), protocol=Protocol.SAGITTAL_T1)
+    plan = replace(axial([17.0, 10.0, -10.0], pixel_mm=2.5), protocol=Protocol.SAGITTAL_T1)
     opposite = replace(plan, centres_mm=plan.centres_mm * np.array([-1.0, 1.0, 1.0]))
     image = render_series(anatomy, [plan])[0, 0]
     assert (render_series(mirrored(anatomy), [opposite])[0, 0] == image).all()
@@ -52,7 +55,7 @@ def test_a_mirrored_person_gives_the_opposite_sagittal_slice_bit_for_bit(anatomy
 def test_the_aorta_is_on_the_left():
     # Above its division the aorta lies left of the midline: +x, right of the middle of the image.
     anatomy = build_truth(SPEC).anatomy
-    plan = axial(anatomy, [0.0, -20.0, 40.0], pixels=128, pixel_mm=1.0)
+    plan = axial([0.0, -20.0, 40.0], pixels=128, pixel_mm=1.0)
     blood = render_labels(anatomy, plan)[0][:90] == Tissue.BLOOD
     columns = np.nonzero(blood)[1] - 63.5
     assert (columns > 0).sum() > 50  # the aorta, whose middle is 9 mm to the left
@@ -61,8 +64,8 @@ def test_the_aorta_is_on_the_left():
 
 def test_a_voxel_has_the_same_tissue_in_both_planes(anatomy):
     point = np.array([3.0, 22.0, -12.0])
-    transverse = render_labels(anatomy, axial(anatomy, point, pixels=41, pixel_mm=0.5))[0]
-    plan = replace(axial(anatomy, point, pixels=41, pixel_mm=0.5), protocol=Protocol.SAGITTAL_T2)
+    transverse = render_labels(anatomy, axial(point, pixels=41, pixel_mm=0.5))[0]
+    plan = replace(axial(point, pixels=41, pixel_mm=0.5), protocol=Protocol.SAGITTAL_T2)
     sagittal = render_labels(anatomy, plan)[0]
     # They share the front-to-back line through the point: a column of one, a row of the other.
     assert (transverse[:, 20] == sagittal[20, :]).mean() > 0.97
@@ -71,7 +74,7 @@ def test_a_voxel_has_the_same_tissue_in_both_planes(anatomy):
 def test_the_signal_of_deep_fluid_is_that_of_the_equation(anatomy):
     sequence = Sequence("T2", 3500.0, 100.0)
     points = build_truth(SPEC).landmarks_mm[2]
-    plan = axial(anatomy, points, pixels=101, pixel_mm=0.25)
+    plan = axial(points, pixels=101, pixel_mm=0.25)
     image = render_series(anatomy, [replace(plan, thickness_mm=0.3)])[0, 0]
     labels = render_labels(anatomy, plan)[0] == Tissue.CSF
     inner = proofs.ndimage.binary_erosion(labels, iterations=3)
@@ -82,7 +85,7 @@ def test_the_signal_of_deep_fluid_is_that_of_the_equation(anatomy):
 
 @pytest.mark.parametrize("many", [1, 2, 3, 4, 5])
 def test_sub_slices_lie_in_symmetric_pairs_within_the_profile(many):
-    plan = replace(axial(None, [0.0, 0.0, 0.0]), thickness_mm=4.0, sub_slices=many)
+    plan = replace(axial([0.0, 0.0, 0.0]), thickness_mm=4.0, sub_slices=many)
     pairs = slice_offsets(plan)
     assert sum(len(p) for p in pairs) == many
     assert all(p[0] == -p[-1] for p in pairs)
@@ -91,14 +94,14 @@ def test_sub_slices_lie_in_symmetric_pairs_within_the_profile(many):
 
 def test_sub_slices_halve_equal_shares_of_the_profile():
     # Half the profile lies within 0.25 of the thickness where it is flat: two sub-slices there.
-    plan = replace(axial(None, [0.0, 0.0, 0.0]), thickness_mm=1.0, sub_slices=2)
+    plan = replace(axial([0.0, 0.0, 0.0]), thickness_mm=1.0, sub_slices=2)
     assert slice_offsets(plan)[0][1] == pytest.approx(0.25, abs=0.002)
     assert slice_profile(np.array([0.0, 0.5, -0.5, 0.8])) == pytest.approx([1.0, 0.5, 0.5, 0.0])
 
 
 @pytest.mark.parametrize("many", [2, 3, 4, 5])
 def test_the_mirror_holds_bit_for_bit_whatever_the_sub_slices(anatomy, many):
-    plan = replace(axial(anatomy, [17.0, 10.0, -10.0], pixel_mm=2.5), sub_slices=many)
+    plan = replace(axial([17.0, 10.0, -10.0], pixel_mm=2.5), sub_slices=many)
     plan = replace(plan, protocol=Protocol.SAGITTAL_T1)
     opposite = replace(plan, centres_mm=plan.centres_mm * np.array([-1.0, 1.0, 1.0]))
     image = render_series(anatomy, [plan])[0, 0]
@@ -106,7 +109,7 @@ def test_the_mirror_holds_bit_for_bit_whatever_the_sub_slices(anatomy, many):
 
 
 def test_three_sub_slices_err_less_than_the_noise_of_the_best_series(anatomy):
-    plan = axial(anatomy, [0.0, 20.0, -18.0], pixel_mm=1.0)
+    plan = axial([0.0, 20.0, -18.0], pixel_mm=1.0)
     finest = render_series(anatomy, [replace(plan, sub_slices=15)])[0, 0]
     tissue = np.percentile(finest[finest > 0.02 * finest.max()], 95)
     box = finest[30:70, 30:66]
@@ -119,8 +122,8 @@ def test_three_sub_slices_err_less_than_the_noise_of_the_best_series(anatomy):
     assert errors[1] < 1 / 64
 
 
-def test_layers_are_what_each_tissue_weighs(anatomy):
-    plan = replace(axial(anatomy, TRUTH.landmarks_mm[2], pixels=101, pixel_mm=0.25), sub_slices=1)
+def test_layers_are_what_each_tissue_weighs(truth, anatomy):
+    plan = replace(axial(truth.landmarks_mm[2], pixels=101, pixel_mm=0.25), sub_slices=1)
     fluid = (np.arange(len(Tissue)) == Tissue.CSF).astype(float)
     layer = render_layers(anatomy, plan, np.array([fluid]))[0, 0]
     labels = render_labels(anatomy, plan)[0]
@@ -131,7 +134,7 @@ def test_layers_are_what_each_tissue_weighs(anatomy):
 
 def test_more_sub_slices_change_little():
     anatomy = build_truth(SPEC).anatomy
-    plan = axial(anatomy, [0.0, 20.0, -18.0])
+    plan = axial([0.0, 20.0, -18.0])
     thin = render_series(anatomy, [replace(plan, thickness_mm=0.01)])[0, 0]
     thick = render_series(anatomy, [plan])[0, 0]
     assert 0.0 < np.sqrt(((thin - thick) ** 2).mean()) < 0.35 * thick.std()

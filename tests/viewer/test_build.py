@@ -53,6 +53,25 @@ def test_points_are_the_body_and_not_the_air():
     assert np.abs(points).max(axis=0) == pytest.approx([9, 15, 12], abs=1.6)
 
 
+def test_a_series_in_another_frame_of_reference_is_not_drawn_beside_the_others():
+    def one(protocol, frame, number):
+        (series,) = box_study(protocol).series
+        series.frame_of_reference, series.uid = frame, str(number)
+        return series
+
+    t1 = one(Protocol.SAGITTAL_T1, "A", 1)
+    t2 = one(Protocol.SAGITTAL_T2, "A", 2)
+    axial = one(Protocol.AXIAL_T2, "B", 3)
+    study = Study("moved", [t1, t2, axial])
+    assert chosen_series(study) == [t1, t2]
+    assert point_scene(study, is_cut=False).points[-1].name == Protocol.SAGITTAL_T2.label
+    assert chosen_series(study, Protocol.AXIAL_T2) == [axial]  # Asked for: in its own frame.
+    again = one(Protocol.SAGITTAL_T2, "B", 4)
+    study.series.append(again)
+    axial.frame_of_reference = "A"
+    assert chosen_series(study, Protocol.SAGITTAL_T2) == [t2]
+
+
 def test_points_are_cut_where_they_would_hide_the_midline():
     assert (point_scene(box_study()).points[0].points_mm[:, 0] <= 0.01).all()
     axial = point_scene(box_study(Protocol.AXIAL_T2)).points[0].points_mm

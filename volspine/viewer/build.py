@@ -7,6 +7,7 @@ series at its true place, air left out, so that tilts, gaps and overlaps of the 
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from volspine.viewer.findings import level_points, markers
 from volspine.viewer.palette import color_of
 from volspine.viewer.scene import Faces, Points, Scene
 from volspine.viewer.tissue import body_mask
+from volspine.volume.frames import in_one_frame
 from volspine.volume.grid import Grid, coverage_mm
 from volspine.volume.normalize import normalize
 from volspine.volume.sample import sample_series
@@ -48,13 +50,18 @@ _SHADES = {1: 1.0, -1: 0.62, 2: 0.55, -2: 0.78, 3: 0.88, -3: 0.5}
 def chosen_series(study: Study, protocol: Protocol | None = None) -> list[Series]:
     """Return the series to show: of one protocol, else all graded ones, else whatever there is.
 
+    Series that lie in another frame of reference than the study's do not belong beside the others,
+    so they are left out; a protocol that has no other series is shown in its own frame.
+
     Raises:
         NoUsableSeriesError: If there is none.
     """
+    together = in_one_frame(study)
     if protocol is not None:
-        found = study.by_protocol(protocol)
+        asked = study.by_protocol(protocol)
+        found = together.by_protocol(protocol) or in_one_frame(replace(study, series=asked)).series
     else:
-        graded = [series for p in PROTOCOLS for series in study.by_protocol(p)]
+        graded = [series for p in PROTOCOLS for series in together.by_protocol(p)]
         found = graded or list(study.series)
     if not found:
         raise NoUsableSeriesError(

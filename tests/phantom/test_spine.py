@@ -124,3 +124,27 @@ def test_focus_paints_what_painting_everywhere_paints(anatomy, shape):
     focus(LabelCanvas(part), section, u, (np.abs(u) < 7) & (np.abs(section.v - 12) < 7), disc)
     assert whole.any()
     assert (whole == part).all()
+
+
+def root_share(truth, level):
+    """Return the share of roots in a disc's sac, and their area outside of it, mm2."""
+    where = truth.anatomy, truth.landmarks_mm[level], level
+    labels, _ = proofs.disc_map(*where)
+    # The same person without roots shows where the sac is.
+    subject = truth.anatomy.subject
+    away = replace(subject, roots=np.full_like(subject.roots, 50.0))
+    bare, _ = proofs.disc_map(replace(truth.anatomy, subject=away), *where[1:])
+    sac = np.isin(bare, (Tissue.CSF, Tissue.CORD))
+    added = (labels == Tissue.ROOT) & (bare != Tissue.ROOT)
+    return (added & sac).sum() / sac.sum(), (added & ~sac).sum() * 0.01
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_the_roots_of_a_narrow_canal_stay_in_the_sac_and_crowd_there(level):
+    # A canal of a fifth of its area, cut in by flavum and facets, and a wide one below it.
+    truth = build_truth(Spec(seed=7, index=3, cohort=Cohort.PROBE))
+    assert truth.measures[level] < 0.3
+    assert truth.measures[3] > 0.6
+    (tight, strewn), (wide, free) = root_share(truth, level), root_share(truth, 3)
+    assert tight > 1.5 * wide > 0.1
+    assert max(strewn, free) < 0.5

@@ -17,7 +17,7 @@ from volspine.phantom.plan import SeriesPlan
 
 __all__ = ["FULL_SCALE", "acquire", "shading"]
 
-FULL_SCALE = 1800.0
+FULL_SCALE = 1100.0
 """Stored value of the signal's 99th percentile; 12 bits leave room above."""
 
 

@@ -23,6 +23,8 @@ __all__ = [
     "sac_axes",
     "sac_centre",
     "sac_distance",
+    "sac_reach",
+    "sac_span",
     "smooth_max",
     "vault",
     "wall",
@@ -163,6 +165,32 @@ def sac_distance(c: CanalSection, u: Array, v: Array) -> Array:
     ellipse = (radius - 1.0) * b
     walls = np.maximum(wall(c, u) + MARGIN_MM - v, 0.8 * (v - roof(c, u) + MARGIN_MM))
     return smooth_max(ellipse, walls, 1.2)
+
+
+def sac_span(c: CanalSection, u: Array) -> tuple[Array, Array]:
+    """Return the depths v of the front and the back of the sac at a distance `u`.
+
+    The back lies in front of the front where the walls leave no room.
+    """
+    a, b = sac_axes(c)
+    chord = b * np.sqrt(np.maximum(1.0 - (u / a) ** 2, 0.0))
+    front = np.maximum(sac_centre(c) - chord, wall(c, u) + MARGIN_MM)
+    return front, np.minimum(sac_centre(c) + chord, roof(c, u) - MARGIN_MM)
+
+
+def sac_reach(c: CanalSection, side: float) -> Array:
+    """Return how far the sac reaches to a side with room for a root in it.
+
+    Args:
+        c: Cross-section.
+        side: 1 for the left, -1 for the right.
+    """
+    a, _ = sac_axes(c)
+    reach = np.full_like(a, 0.35)
+    for place, gain in ((0.5, 0.2), (0.7, 0.2), (0.85, 0.25)):
+        front, back = sac_span(c, np.asarray(a * np.float32(side * place)))
+        reach = reach + np.float32(gain) * clamp((back - front) / 1.6, 0.0, 1.0)
+    return np.asarray(a * reach)
 
 
 def smooth_max(a: Array, b: Array, width: float) -> Array:

@@ -16,6 +16,8 @@ from volspine.phantom.canal import (
     sac_axes,
     sac_centre,
     sac_distance,
+    sac_reach,
+    sac_span,
     smooth_max,
     wall,
 )
@@ -28,6 +30,9 @@ from volspine.phantom.tissues import Tissue
 __all__ = ["paint_canal", "paint_cauda", "paint_column", "paint_cord"]
 
 Array = NDArray[np.floating]
+
+_WITHIN = np.float32(0.9)
+"""Part of the sac in which the middles of roots lie."""
 
 
 def paint_column(canvas: Canvas, c: Section, u: Array) -> None:
@@ -114,15 +119,22 @@ def paint_cauda(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
 
 
 def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
-    a, b = sac_axes(c.canal())
-    middle = sac_centre(c.canal())
+    """Paint the roots where the unit disc that they are drawn in comes to lie within the sac."""
+    canal = c.canal()
+    reach = np.where(u >= 0, sac_reach(canal, 1.0), sac_reach(canal, -1.0))
+    front, back = sac_span(canal, u)
+    half = np.maximum(0.5 * (back - front), 0.1)
+    x = u / reach
+    arch = np.sqrt(np.maximum(1.0 - x * x, 0.05))
+    y = (c.v - 0.5 * (front + back)) / half * arch
+    tall = half / arch
     share = clamp((_vertebra(c) - 5.0) / 5.0, 0.0, 1.0)
-    nearest = np.full_like(u, np.float32(1e6))
-    for high, low in zip(*subject.roots.astype(np.float32), strict=True):
-        x = u - (high[0] + (low[0] - high[0]) * share) * (a - 0.7)
-        y = c.v - middle - (high[1] + (low[1] - high[1]) * share) * (b - 0.7)
-        np.minimum(nearest, x * x + y * y, out=nearest)
-    canvas.paint(np.sqrt(nearest) - np.minimum(0.62, 0.2 * b), Tissue.ROOT, 0.9)
+    nearest = np.full_like(x, np.float32(1e6))
+    for high, low in zip(*(_WITHIN * subject.roots.astype(np.float32)), strict=True):
+        across = (x - high[0] - (low[0] - high[0]) * share) * reach
+        deep = (y - high[1] - (low[1] - high[1]) * share) * tall
+        np.minimum(nearest, across * across + deep * deep, out=nearest)
+    canvas.paint(np.sqrt(nearest) - np.minimum(0.62, 0.8 * half), Tissue.ROOT, 0.9)
 
 
 def paint_cord(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:

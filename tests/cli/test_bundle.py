@@ -8,6 +8,7 @@ import torch
 from tests.inference.made_up import SHAPE, SPACING, tiny_grader
 from volspine import __version__
 from volspine.cli import main
+from volspine.data.cache import PREPROCESSING_VERSION
 from volspine.inference.bundle import load_bundle
 
 
@@ -20,7 +21,7 @@ def save_checkpoint(path, seed=0, **changes):
         "model": grader.recipe,
         "data": {
             "grid": {"spacing_mm": list(SPACING), "shape": list(SHAPE)},
-            "preprocessing_version": 1,
+            "preprocessing_version": PREPROCESSING_VERSION,
             "roots": ["phantoms"],
             "num_studies": {"train": 140, "val": 0, "test": 60},
         },

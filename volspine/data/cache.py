@@ -30,7 +30,7 @@ from volspine.volume.sample import sample_study
 
 __all__ = ["PREPROCESSING_VERSION", "GriddedStudy", "StudyCache", "cache_key", "grid_study"]
 
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 """Raise when the same files give other voxels than before."""
 
 

@@ -10,7 +10,7 @@ import io
 import struct
 import time
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from volspine.dicom.limits import Limits
 from volspine.errors import DicomReadError, LimitError
@@ -30,6 +30,8 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
+_STARTS = {True: struct.Struct("<HH2sHI"), False: struct.Struct(">HH2sHI")}
+"""Group, number, type, short length, long length; by whether the file is little endian."""
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 _WINDOW = 1 << 14
 _LARGEST_VALUE = 1 << 28
@@ -82,21 +84,18 @@ class DicomReader:
     def start(self, at: int, encoding: Encoding) -> ElementStart | None:
         """Return the element that starts at a position; None at the end of the stream."""
         head = self._window(at, 12)
-        if len(head) < 8:
-            return None
-        order = "<" if encoding.little else ">"
-        group, number = struct.unpack(order + "HH", head[:4])
-        vr = head[4:6]
+        if len(head) < 12:
+            if len(head) < 8:
+                return None
+            head = head.ljust(12, b"\0")
+        group, number, vr, short, long = _STARTS[encoding.little].unpack(head)
+        tag = group << 16 | number
         if encoding.implicit or group == 0xFFFE or not (vr.isalpha() and vr.isupper()):
-            return ElementStart(
-                group << 16 | number, "", int.from_bytes(head[4:8], _order(encoding)), at + 8
-            )
-        name = vr.decode("ascii")
+            length = int.from_bytes(head[4:8], "little" if encoding.little else "big")
+            return ElementStart(tag, "", length, at + 8)
         if vr in _LONG:
-            length = int.from_bytes(head[8:12], _order(encoding))
-            return ElementStart(group << 16 | number, name, length, at + 12)
-        length = int.from_bytes(head[6:8], _order(encoding))
-        return ElementStart(group << 16 | number, name, length, at + 8)
+            return ElementStart(tag, vr.decode("ascii"), long, at + 12)
+        return ElementStart(tag, vr.decode("ascii"), short, at + 8)
 
     def end(self, start: ElementStart, encoding: Encoding) -> int:
         """Return the position after an element.
@@ -187,10 +186,6 @@ class DicomReader:
     def _check_time(self) -> None:
         spent = time.monotonic() - self._started
         self._limits.check("seconds", spent, path=self._path, what="time to parse in seconds")
-
-
-def _order(encoding: Encoding) -> Literal["little", "big"]:
-    return "little" if encoding.little else "big"
 
 
 def cut_short(path: str) -> DicomReadError:

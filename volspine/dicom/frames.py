@@ -4,6 +4,7 @@ Uncompressed frames are read straight from their place in the file; RLE, the cha
 goes through a fast decoder; every other transfer syntax through pydicom's.
 """
 
+import io
 import struct
 import warnings
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from pydicom.uid import UID, RLELossless
 from rle.rle import decode_frame
 
 from volspine.dicom.codestream import coded_image
+from volspine.dicom.elements import UNDEFINED
 from volspine.dicom.instance import Instance
 from volspine.dicom.layout import PixelLayout
 from volspine.dicom.limits import Limits
@@ -24,6 +26,11 @@ from volspine.dicom.parse import open_dataset
 from volspine.errors import MissingExtraError, PixelError, VolspineError
 
 __all__ = ["bad_pixels", "read_frames"]
+
+_ITEM = struct.Struct("<4sI")
+_ITEM_TAG, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_LONGEST_TABLE = 4
+"""Bytes of the table of offsets of a single frame; a longer one is another case."""
 
 
 def read_frames(instances: Sequence[Instance], limits: Limits) -> list[NDArray[Any] | PixelError]:
@@ -42,8 +49,7 @@ def read_frames(instances: Sequence[Instance], limits: Limits) -> list[NDArray[A
         with open_dataset(first.header, limits) as stream:
             if first.layout.is_native:
                 return [_read_native(stream, instance) for instance in instances]
-            stream.seek(first.layout.element.offset)
-            parts = _split(stream.read(), first)
+            parts = _compressed(stream, first)
     except PixelError:
         raise
     except (VolspineError, OSError) as error:
@@ -78,8 +84,30 @@ def _swapped(stream: Any, layout: PixelLayout, begin: int) -> bytes:
     return pixels[odd : odd + layout.frame_bytes]
 
 
-def _split(data: bytes, instance: Instance) -> list[bytes]:
+def _compressed(stream: io.BufferedIOBase, instance: Instance) -> list[bytes]:
     """Return the compressed bytes of each frame of a file."""
+    layout = instance.layout
+    stream.seek(layout.element.offset)
+    only = _only_fragment(stream) if layout.frames == 1 else None
+    if only is not None:
+        return [only]
+    stream.seek(layout.element.offset)
+    return _split(stream.read(), instance)
+
+
+def _only_fragment(stream: io.BufferedIOBase) -> bytes | None:
+    """Return the one fragment that nearly every slice has, copied once; None if it is otherwise."""
+    table, table_length = _ITEM.unpack(stream.read(8).ljust(8))
+    stream.seek(min(table_length, _LONGEST_TABLE), io.SEEK_CUR)
+    fragment, length = _ITEM.unpack(stream.read(8).ljust(8))
+    if (table, fragment) != (_ITEM_TAG, _ITEM_TAG) or length == UNDEFINED:
+        return None
+    data = stream.read(length)
+    return data if len(data) == length and stream.read(4) == _SEQUENCE_END else None
+
+
+def _split(data: bytes, instance: Instance) -> list[bytes]:
+    """Return the compressed bytes of each frame of a file, whatever the fragments they lie in."""
     frames = instance.layout.frames
     try:
         parts = list(generate_frames(data, number_of_frames=frames))
@@ -92,9 +120,7 @@ def _split(data: bytes, instance: Instance) -> list[bytes]:
 
 def _try_decode(data: bytes, instance: Instance) -> NDArray[Any] | PixelError:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _decode(data, instance)
+        return _decode(data, instance)
     except PixelError as error:
         return error
     except MissingExtraError:
@@ -166,7 +192,9 @@ def _decode_with_pydicom(data: bytes, instance: Instance) -> NDArray[Any]:
         "pixel_representation": int(layout.is_signed),
         "pixel_keyword": "PixelData",
     }
-    array, _ = decoder.as_array(encapsulate([data]), index=0, raw=True, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array, _ = decoder.as_array(encapsulate([data]), index=0, raw=True, **options)
     return array
 
 

@@ -120,7 +120,8 @@ class Header:
 
     def text(self, keyword: str) -> str:
         """Return the text of an element, stripped; empty where it is absent."""
-        return "\\".join(item_texts(self.elements, keyword)).strip()
+        element = self.elements.get(TAGS[keyword])
+        return "" if element is None else "\\".join(texts_of(element, _VRS[keyword])).strip()
 
     def numbers(self, keyword: str) -> tuple[float, ...] | None:
         """Return the numbers of an element; None where it is absent or empty.
@@ -128,7 +129,10 @@ class Header:
         Raises:
             GeometryError: If it holds something that is not a number.
         """
-        texts = [text for text in item_texts(self.elements, keyword) if text]
+        element = self.elements.get(TAGS[keyword])
+        if element is None:
+            return None
+        texts = [text for text in texts_of(element, _VRS[keyword]) if text]
         try:
             return tuple(map(decimal, texts)) or None
         except ValueError:

@@ -6,7 +6,7 @@ not so raises the error that says what is wrong, and the file is set aside.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
@@ -121,9 +121,9 @@ def why_not_an_image(header: Header) -> str | None:
     if header.media_class == _MEDIA_DIRECTORY:
         return "a DICOMDIR; its paths are not followed"
     sop_class = header.text("SOPClassUID")
-    for prefix, kind in _NOT_IMAGES.items():
-        if sop_class == prefix or sop_class.startswith(prefix + "."):
-            return f"{kind}, not an image"
+    kind = _kind_without_image(sop_class)
+    if kind is not None:
+        return f"{kind}, not an image"
     if header.integer("Rows") is None and header.pixels is None:
         # A slice cut short inside its header must not pass for an object without an image.
         is_slice = (sop_class or header.media_class or _SLICES[0]).startswith(_SLICES)
@@ -134,6 +134,14 @@ def why_not_an_image(header: Header) -> str | None:
     has_place = header.has("ImagePositionPatient") or header.has("SharedFunctionalGroupsSequence")
     if sop_class.startswith(_SECONDARY_CAPTURE) and not has_place:
         return "a secondary capture without a place"
+    return None
+
+
+@lru_cache(maxsize=64)
+def _kind_without_image(sop_class: str) -> str | None:
+    for prefix, kind in _NOT_IMAGES.items():
+        if sop_class == prefix or sop_class.startswith(prefix + "."):
+            return kind
     return None
 
 
@@ -154,15 +162,15 @@ def read_instances(header: Header, limits: Limits) -> list[Instance]:
             code="VS-GEO-010",
         )
     groups = frame_groups(header, layout.frames)
-    found = [_instance(header, layout, frame, groups[frame]) for frame in range(layout.frames)]
     summary = header.summary()  # Thousands of headers would fill the memory.
-    return [replace(instance, header=summary) for instance in found]
+    return [_instance(layout, frame, groups[frame], summary) for frame in range(layout.frames)]
 
 
-def _instance(header: Header, layout: PixelLayout, frame: int, groups: FrameGroups) -> Instance:
+def _instance(layout: PixelLayout, frame: int, groups: FrameGroups, summary: Header) -> Instance:
+    header = groups.header
     slope, intercept, says_scale = _rescale(header, groups)
     return Instance(
-        header=header,
+        header=summary,
         layout=layout,
         frame=frame,
         study_uid=_shared(header.text("StudyInstanceUID")),

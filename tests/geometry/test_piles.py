@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from volspine.geometry import piles
 from volspine.geometry.piles import lines, measure, orientation_groups, runs
 
+is_linked = piles._is_linked
 AXIAL = np.array([[1, 0, 0], [0, 1.0, 0]])
 
 
@@ -83,3 +85,26 @@ def test_the_order_of_the_input_changes_no_line(order):
     origins = column(7)[list(order)]
     (line,) = lines(origins, AXIAL)
     assert [order[i] for i in line] == list(range(7))
+
+
+def compared_places(count, monkeypatch):
+    """How many pairs of cells a sheared stack of so many slices makes `lines` compare."""
+    asked = []
+    monkeypatch.setattr(piles, "_is_linked", lambda a, b: asked.append((a, b)) or is_linked(a, b))
+    found = lines(column(count, step=(0.3, 0.2, 4.0)) + np.arange(count)[:, None] % 7 / 10, AXIAL)
+    assert sum(map(len, found)) == count
+    return sum(len(a) * len(b) for a, b in asked)
+
+
+def test_the_work_for_a_sheared_stack_grows_with_its_slices_and_not_their_square(monkeypatch):
+    few, many = (compared_places(count, monkeypatch) for count in (500, 4000))
+    assert 500 < few < many < 9 * few
+
+
+@given(st.lists(st.tuples(st.floats(-4, 4), st.floats(-4, 4)), min_size=1, max_size=60))
+def test_groups_of_places_are_those_that_comparing_all_with_all_gives(spots):
+    spots = np.round(np.array(spots), 2)
+    near = np.linalg.norm(spots[:, None] - spots[None], axis=-1) < 0.99999
+    reached = np.linalg.matrix_power(near.astype(float), 60) > 0  # Paths of any length.
+    expected = sorted({tuple(np.flatnonzero(row).tolist()) for row in reached})
+    assert [tuple(group) for group in piles._clusters(spots)] == expected

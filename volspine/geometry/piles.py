@@ -14,10 +14,12 @@ Shapes:
     N  slices of a series      K  slices of a stack
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 
 from volspine.geometry.axes import positive_normal
 from volspine.types import FloatArray
@@ -29,6 +31,12 @@ SAME_DIRECTION = 1e-3
 
 SAME_LINE_MM = 1.0
 """In-plane scatter of the positions of one stack: jitter of the table, rounding in the file."""
+
+_CELL_MM = 0.7 * SAME_LINE_MM
+"""Two points of one square of this side are always nearer than `SAME_LINE_MM`."""
+
+_NEAR_CELLS = [(x, y) for x in range(3) for y in range(-2, 3) if x > 0 or y > 0]
+"""Steps to the squares that may hold a linked point; the other half sees the pair from there."""
 
 SAME_PLACE_MM = 0.05
 """Slices closer than this show the same place."""
@@ -121,21 +129,49 @@ def _drift(spots: FloatArray, depth: FloatArray) -> FloatArray:
 
 
 def _clusters(spots: FloatArray) -> list[list[int]]:
-    """Return connected groups of points, linked when nearer than `SAME_LINE_MM`."""
-    # Most slices share one spot: compare the few different ones, not all with all.
-    places, member = np.unique(np.round(spots, 2), axis=0, return_inverse=True)
-    label = np.full(len(places), -1)
-    for number in range(len(places)):
-        frontier = [number] if label[number] < 0 else []
-        while frontier:
-            free = np.flatnonzero(label < 0)
-            off = places[free] - places[frontier.pop()]
-            fresh = free[np.einsum("na,na->n", off, off) < SAME_LINE_MM**2]
-            label[fresh] = number
-            frontier.extend(fresh.tolist())
-    owner = label[member.ravel()]
-    found = [np.flatnonzero(owner == number).tolist() for number in np.unique(owner)]
-    return sorted(found)
+    """Return connected groups of points, linked when nearer than `SAME_LINE_MM`.
+
+    Work grows with the number of points, not its square: points in one cell of a fine grid are
+    linked, and a cell is compared with the few near enough.
+    """
+    # Most slices share one spot: compare the few different ones.
+    places, of_place = np.unique(np.round(spots, 2), axis=0, return_inverse=True)
+    cells, of_cell = np.unique(np.floor(places / _CELL_MM), axis=0, return_inverse=True)
+    group = _linked_cells(cells, [places[rows] for rows in _rows_of(of_cell.ravel())])
+    found = _rows_of(group[of_cell.ravel()][of_place.ravel()])
+    return sorted(rows.tolist() for rows in found)
+
+
+def _rows_of(labels: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Return where each label stands, a rising array a label, in order of label."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def _linked_cells(cells: FloatArray, points: Sequence[FloatArray]) -> NDArray[np.intp]:
+    """Return a group for each cell; cells that hold linked points share it."""
+    numbers = {(x, y): number for number, (x, y) in enumerate(cells.tolist())}
+    parent = list(range(len(cells)))
+    for (x, y), number in numbers.items():
+        for right, up in _NEAR_CELLS:
+            other = numbers.get((x + right, y + up))
+            if other is None or _root(parent, number) == _root(parent, other):
+                continue
+            if _is_linked(points[number], points[other]):
+                parent[_root(parent, other)] = _root(parent, number)
+    return np.array([_root(parent, number) for number in range(len(cells))], dtype=np.intp)
+
+
+def _root(parent: list[int], number: int) -> int:
+    while parent[number] != number:
+        parent[number] = parent[parent[number]]  # Halves the way for the next time.
+        number = parent[number]
+    return number
+
+
+def _is_linked(some: FloatArray, others: FloatArray) -> bool:
+    offs = (others - point for point in some)
+    return any(bool(np.any(np.einsum("na,na->n", off, off) < SAME_LINE_MM**2)) for off in offs)
 
 
 def runs(depth_mm: Float[np.ndarray, " K"]) -> list[list[int]]:

@@ -232,9 +232,9 @@ DAMAGE = (change, flip, flip, remove, insert, end_at_a_tag, delete_a_tag, exchan
           exchange_a_tag, exchange_a_length, repeat_a_tag)  # fmt: skip
 
 number = st.integers(0, 2**32 - 1)
-damages = st.lists(
-    st.tuples(st.sampled_from(DAMAGE), number, number, number), min_size=1, max_size=3
-)
+damage = st.tuples(st.sampled_from(DAMAGE), number, number, number)
+# One damage can be judged by the ramp, several cannot: most cases are of one.
+damages = st.lists(damage, min_size=1, max_size=1) | st.lists(damage, min_size=1, max_size=3)
 
 
 def damaged(original, steps):
@@ -293,11 +293,12 @@ def run(tmp_path_factory, tmp_path, *, number_of_cases, start):
         files, is_judged = damaged(corpus[kind], steps)
         if how == 0:
             path = zipped(tmp_path / "damaged.zip", corpus[kind].files, steps)
+            is_judged = True  # Checksums leave nothing that cannot be told from a good file.
         else:
             path = fresh(tmp_path / "damaged")
             for n, data in enumerate(files):
                 (path / f"{n}.dcm").write_bytes(data)
-        check(path, strict=how == 1, is_judged=is_judged and how > 0)
+        check(path, strict=how == 1, is_judged=is_judged)
 
     one()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_KB

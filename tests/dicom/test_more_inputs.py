@@ -80,6 +80,15 @@ def turned(cosines, *turns):
     return tuple(float(f"{v:.10f}") + 0.0 for v in both.ravel())
 
 
+# --- pixels
+
+
+@case(Right())
+def padding_value_among_the_values(folder):
+    """What a scanner calls padding keeps its value: zero could be a measurement as well."""
+    save_all(every(series(), PixelPaddingValue=2000, PixelPaddingRangeLimit=2040), folder)
+
+
 # --- positions and orientations
 
 

@@ -26,7 +26,9 @@ from tests.dicom.series_factory import (
     set_pixels,
     tilted,
 )
-from volspine.anatomy import Protocol
+from volspine.anatomy import TARGETS, Protocol
+from volspine.data.landmarks import points_lps_mm
+from volspine.data.rsna import Annotation
 from volspine.dicom.limits import Limits
 from volspine.dicom.reading import read_study
 from volspine.errors import GeometryError, InputError, LimitError, PixelError
@@ -365,3 +367,38 @@ def test_the_patients_position_in_the_header_changes_nothing(tmp_path):
     for stack in found[1:]:
         np.testing.assert_array_equal(stack.voxels, found[0].voxels)
         np.testing.assert_array_equal(stack.affine_lps, found[0].affine_lps)
+
+
+def two_series_in_one_folder(tmp_path):
+    folder = tmp_path / "train_images" / "1001"
+    save_all(in_series(series(4), "1.2.77"), folder / "22")
+    for n, ds in enumerate(in_series(number_on(series(6, cosines=AXIAL), 50), "1.2.78")):
+        save(ds, folder / "22" / f"other-{n}.dcm")
+    save_all(in_series(series(4), "1.2.79"), folder / "22-2")
+    return folder
+
+
+def test_two_series_in_one_folder_of_the_challenge_have_names_of_their_own(tmp_path):
+    folder = two_series_in_one_folder(tmp_path)
+    named = {found.uid: found.name for found in read_study(folder).series}
+    assert named["1.2.78"] == "22"  # The one with the most slices keeps the name.
+    assert len(set(named.values())) == 3
+    assert all(name.startswith("22-2") for uid, name in named.items() if uid != "1.2.78")
+
+
+def test_the_series_that_a_folder_is_named_after_keeps_the_name_however_small(tmp_path):
+    folder = tmp_path / "train_images" / "1001"
+    save_all(in_series(series(4), "1001.22"), folder / "22")
+    for n, ds in enumerate(in_series(number_on(series(9), 50), "1001.23")):
+        save(ds, folder / "22" / f"other-{n}.dcm")
+    assert {s.uid: s.name for s in read_study(folder).series} == {
+        "1001.22": "22",
+        "1001.23": "22-2",
+    }
+
+
+def test_a_mark_is_found_in_either_series_of_a_folder(tmp_path):
+    study = read_study(two_series_in_one_folder(tmp_path))
+    for number in (2, 52):
+        mark = Annotation("22", number, TARGETS[0], 3.0, 4.0)
+        assert np.isfinite(points_lps_mm(study, [mark])[0]).all()

@@ -51,7 +51,10 @@ def _locate(study: Study, mark: Annotation) -> FloatArray:
 
 def _is_named(series: Series, series_id: str) -> bool:
     # In the challenge's files the UID is <study>.<series> and the folder is <series>.
-    return series_id in (series.name, series.uid, series.uid.rpartition(".")[2])
+    # A folder of several series gives them its name and a number.
+    folder, _, number = series.name.rpartition("-")
+    shared = folder if number.isdigit() else series.name
+    return series_id in (series.name, shared, series.uid, series.uid.rpartition(".")[2])
 
 
 def _slices_numbered(series: Series, number: int) -> Iterator[tuple[FloatArray, FloatArray]]:

@@ -6,7 +6,8 @@ reason, and the rest goes on; only when nothing is left is there an error, and i
 fault's own.
 """
 
-from collections import defaultdict
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -152,8 +153,6 @@ def build_study(
         except VolspineError as error:
             ledger.fault(error, name)
             continue
-        for number, (series, _) in enumerate(built[1:], start=2):
-            series.name = f"{name}-{number}"  # The largest part keeps the plain name.
         found += [series for series, _ in built]
         unknown += [
             series
@@ -163,6 +162,7 @@ def build_study(
     if not found:
         raise ledger.errors[0]
     assign_by_image(unknown)
+    _name_apart(found)
     return Study(
         name=study_name(root, instances),
         series=sorted(found, key=_series_order),
@@ -205,6 +205,27 @@ def _series_name(root: Path, key: Sequence[str], members: Sequence[Instance]) ->
     if is_challenge_study(root) and len(parents) == 1:
         return parents.pop().name or short_name(key)
     return short_name(key)
+
+
+def _name_apart(found: Sequence[Series]) -> None:
+    """Number the names of series that share one: parts of a series, or two in one folder.
+
+    The plain name stays with the series that it is the end of the UID of, else with that of the
+    most slices, and there with its largest part, which is the first.
+    """
+    sizes = Counter[tuple[str, str]]()
+    for series in found:
+        sizes[series.name, series.uid] += sum(stack.shape[2] for stack in series.stacks)
+    order = sorted(
+        found,
+        key=lambda s: (s.uid.rpartition(".")[2] != s.name, -sizes[s.name, s.uid], s.uid),
+    )
+    taken: set[str] = set()
+    for series in order:
+        plain, numbers = series.name, itertools.count(2)
+        while series.name in taken:
+            series.name = f"{plain}-{next(numbers)}"
+        taken.add(series.name)
 
 
 def _series_order(series: Series) -> tuple[int, str, str]:

@@ -9,7 +9,7 @@ import re
 
 from volspine.dicom.instance import Acquisition
 
-__all__ = ["named_part", "why_not_lumbar_mr"]
+__all__ = ["named_part", "names_lumbar", "why_not_lumbar_mr"]
 
 LUMBAR = "lumbar spine"
 
@@ -62,6 +62,12 @@ def why_not_lumbar_mr(acquisition: Acquisition) -> str | None:
     )
     part, source = next(((p, s) for p, s in found if p is not None), (LUMBAR, ""))
     return None if part == LUMBAR else f"it shows the {part} ({source})"
+
+
+def names_lumbar(acquisition: Acquisition) -> bool:
+    """Return whether a header names the lumbar spine, in whichever of its texts."""
+    said = (acquisition.description, acquisition.body_part, acquisition.study_description)
+    return any(named_part(text) == LUMBAR for text in said)
 
 
 def named_part(text: str) -> str | None:

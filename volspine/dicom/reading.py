@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from volspine.anatomy import PROTOCOLS, Protocol
+from volspine.dicom.bodypart import names_lumbar
 from volspine.dicom.descriptions import described_protocols, is_challenge_study
 from volspine.dicom.files import ReadableFile, list_files
 from volspine.dicom.identity import read_identifiers, study_name
@@ -186,7 +187,7 @@ def _assign(
     else:
         told = None if described is None else from_table(described, series.plane)
         answer = told or recognize(series.plane, acquisition)
-    series.drawbacks = drawbacks_of(acquisition)
+    series.drawbacks, series.names_lumbar = drawbacks_of(acquisition), names_lumbar(acquisition)
     if answer is not None:
         series.protocol, series.reason, series.confidence = answer
     return answer is not None

@@ -30,6 +30,7 @@ class Series:
         reason: Why that protocol.
         confidence: How sure that is, 0 to 1; 1 where somebody said so.
         drawbacks: What makes another series of the protocol the better choice, the worst first.
+        names_lumbar: Whether its header, or its file's name, names the lumbar spine.
         number: SeriesNumber, which grows with the time of acquisition; 0 where absent.
         stacks: Regular stacks of parallel slices.
         repairs: What was mended to make the series readable.
@@ -48,6 +49,7 @@ class Series:
     confidence: float = 1.0
     drawbacks: tuple[str, ...] = ()
     number: int = 0
+    names_lumbar: bool = False
 
     @property
     def plane(self) -> Plane:

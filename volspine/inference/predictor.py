@@ -9,18 +9,20 @@ the temperature of the target, the report is
 
     softmax(log p / T).
 
-A target that no primary view covers gets the frequencies of the training data and a reason. Nothing
-random is drawn and no process is started.
+A target that no primary view covers, or whose place, as far as the network looks at one, none of
+them measured, gets the frequencies of the training data and a reason. Nothing random is drawn and
+no process is started.
 
 Shapes:
     X, Y, Z  voxels of the grid, RAS order     T  25 targets    K  3 grades
+    i j k  feature cells
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,7 +46,8 @@ from volspine.inference.device import resolve_device, with_less_on_memory_error
 from volspine.inference.graded import GradedStudy
 from volspine.inference.levels import level_shift
 from volspine.inference.provenance import Timings, model_facts, study_facts
-from volspine.inference.screen import why_no_lumbar_spine
+from volspine.inference.screen import judge_spine
+from volspine.inference.shown import as_seen, mean_look, unseen_targets, why_unseen
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.types import FloatArray
 from volspine.volume.sample import SampledStudy, sample_study
@@ -115,17 +118,19 @@ class Predictor:
         if not any(series.protocol in PROTOCOLS for series in usable.study.series):
             return self._refused(run, None, _why_nothing(opened, usable))
         with timings.measure("screen"):
-            unseen = why_no_lumbar_spine(usable.study)
-        if unseen is not None:
-            return self._refused(run, None, unseen)
+            judged = judge_spine(usable.study)
+        if judged.refusal:
+            return self._refused(run, None, judged.refusal)
+        run.warnings.extend(filter(None, [judged.warning]))
         with timings.measure("sample"):
             sampled = sample_study(usable.study, self.bundle.card.grid, normalize=True)
-        reasons = reasons_not_shown(missing_views(usable, sampled))
+        missing = missing_views(usable, sampled)
+        reasons = reasons_not_shown(missing)
         if all(reasons):
             return self._refused(run, sampled, _each_once(reasons))
         with timings.measure("grade"):
-            calibrated = self._calibrated(torch.from_numpy(sampled.volume))
-        return self._graded(run, sampled, calibrated, reasons)
+            answer = self._answer(torch.from_numpy(sampled.volume))
+        return self._graded(run, sampled, answer.with_reasons(reasons, sampled, missing))
 
     def predict_many(
         self, studies: Iterable[str | Path | Study], options: Options | None = None
@@ -142,9 +147,9 @@ class Predictor:
             except VolspineError as error:
                 yield error
 
-    def _calibrated(self, volume: Tensor) -> FloatArray:
-        """Return the probabilities of a (6, X, Y, Z) volume, shape (25, 3)."""
-        mean = with_less_on_memory_error(
+    def _answer(self, volume: Tensor) -> "_Answer":
+        """Return what the network says of a (6, X, Y, Z) volume, calibrated."""
+        mean, attention = with_less_on_memory_error(
             lambda: self._mean(volume, batch_size=2),
             lambda: self._mean(volume, batch_size=1),
             self.device,
@@ -152,32 +157,33 @@ class Predictor:
         temperature = torch.from_numpy(self.bundle.card.temperature)[:, None]
         tiny = torch.finfo(torch.float64).tiny
         log_probs = mean.clamp_min(tiny).log() / temperature
-        return np.asarray(log_probs.softmax(dim=-1).numpy(), dtype=np.float64)
+        probabilities = np.asarray(log_probs.softmax(dim=-1).numpy(), dtype=np.float64)
+        return _Answer(probabilities, attention)
 
-    def _mean(self, volume: Tensor, *, batch_size: int) -> Tensor:
-        """Return the mean over the mirror images and the members, float64, shape (25, 3)."""
+    def _mean(self, volume: Tensor, *, batch_size: int) -> tuple[Tensor, Tensor | None]:
+        """Return the means over the mirror images and the members: (25, 3), and (25, i, j, k)."""
         both = torch.stack([volume, mirror_volume(volume)])
-        found = []
+        found, looks = [], []
         with torch.inference_mode(), _exact_arithmetic():
             for grader in self._graders:
                 batches = torch.split(both, batch_size)
-                parts = [grader(batch.to(self.device)).log_probs for batch in batches]
-                as_is, mirrored = torch.cat(parts).double().cpu().exp()
+                parts = [grader(batch.to(self.device)) for batch in batches]
+                as_is, mirrored = torch.cat([p.log_probs for p in parts]).double().cpu().exp()
                 found.append((as_is + mirror_targets(mirrored, dim=0)) / 2)
-        return torch.stack(found).mean(dim=0)
+                looks.append(as_seen([part.attention for part in parts]))
+        return torch.stack(found).mean(dim=0), mean_look(looks)
 
-    def _graded(
-        self,
-        run: "_Run",
-        sampled: SampledStudy,
-        calibrated: FloatArray,
-        reasons: tuple[str, ...],
-    ) -> GradedStudy:
+    def _graded(self, run: "_Run", sampled: SampledStudy, answer: "_Answer") -> GradedStudy:
         frequencies = self.bundle.card.frequencies
         shift = level_shift(run.how.shift_levels)
-        named = [shift.reason if s is None else reasons[s] for s in shift.source]
+        named = [
+            shift.reason if s is None else answer.reasons[s] or answer.unseen[s] * why_unseen(t)
+            for t, s in zip(TARGETS, shift.source, strict=True)
+        ]
+        if all(named):
+            return self._refused(run, sampled, _each_once(named))
         imputed = np.array([bool(reason) for reason in named])
-        moved = calibrated[[s or 0 for s in shift.source]]
+        moved = answer.probabilities[[s or 0 for s in shift.source]]
         missing = _each_once(named)
         grades = StudyGrades(
             name=run.study.name,
@@ -207,6 +213,7 @@ class Predictor:
             "device": str(self.device),
             "seed": None,
             "settings": run.how.to_dict(),
+            "warnings": list(run.warnings),
             **study_facts(run.study, sampled),
             "timings_s": dict(run.timings.seconds),
         }
@@ -219,10 +226,37 @@ class _Run:
     usable: Usable
     how: Options
     timings: Timings
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def study(self) -> Study:
         return self.usable.study
+
+
+class _Answer(NamedTuple):
+    """What the network says of one study.
+
+    Attributes:
+        probabilities: Calibrated, shape (25, 3).
+        attention: Where each target was looked for, shape (25, i, j, k), if the network does so.
+        reasons: 25 texts; why no primary view of a target is there, else empty.
+        unseen: Whether none of them measured the place where a target was looked for.
+    """
+
+    probabilities: FloatArray
+    attention: Tensor | None
+    reasons: tuple[str, ...] = ("",) * len(TARGETS)
+    unseen: tuple[bool, ...] = (False,) * len(TARGETS)
+
+    def with_reasons(
+        self, reasons: tuple[str, ...], sampled: SampledStudy, missing: Container[Protocol]
+    ) -> "_Answer":
+        """Return the answer together with what the study does not show."""
+        if self.attention is None:
+            return self._replace(reasons=reasons)
+        masks = torch.from_numpy(sampled.masks.copy())
+        masks[[p for p, protocol in enumerate(PROTOCOLS) if protocol in missing]] = False
+        return self._replace(reasons=reasons, unseen=unseen_targets(self.attention, masks))
 
 
 def predict(

@@ -10,19 +10,36 @@ is a plain measure with a limit that lumbar studies stay far from:
     no spine       no sagittal series has a band of fluid from top to bottom with something in front
                    of it that repeats every 24 to 48 mm (see `volspine.dicom.column`)
 
-The last one keeps out heads, knees, necks and drawings. One sagittal series that shows a spine is
-enough; a study without a sagittal series is not judged by it.
+The last one keeps out heads, knees and necks. To refuse a lumbar study is worse than to doubt
+another one, so there are two limits. With
+
+    likeness = min(band / 0.2, repeat / 0.5)        of the sagittal series that is most like a spine
+
+a study below 0.45 is refused (0.3 if its header names the lumbar spine), one from 1 on is not
+doubted, and what lies between is graded with a warning; unless T1 and T2 are both there and show no
+band that is dark in the one and bright in the other, or what repeats does so as in a neck.
+A study without a sagittal series is not judged by it.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from volspine.anatomy import Protocol
-from volspine.dicom.column import clearest_column
+from volspine.dicom.column import Column, clearest_column
+from volspine.dicom.contrast import fluid_difference
 from volspine.dicom.study import Series, Study
 from volspine.geometry.stack import Stack
 from volspine.types import FloatArray
 
-__all__ = ["CONSTANT", "why_no_lumbar_spine", "why_no_picture"]
+__all__ = [
+    "CONSTANT",
+    "Judgement",
+    "judge_spine",
+    "likeness",
+    "why_no_lumbar_spine",
+    "why_no_picture",
+]
 
 CONSTANT = "it is a constant image"
 
@@ -32,11 +49,33 @@ MIN_STRUCTURE = 0.1
 MAX_SMOOTH = 0.97
 """Most of the variance that a polynomial may explain; it explains half of a picture at most."""
 
-MIN_BAND, MIN_REPEAT = 0.2, 0.5
-"""Least contrast of the band of fluid, and least autocorrelation at the distance of the discs."""
+CLEAR_BAND, CLEAR_REPEAT = 0.2, 0.5
+"""Contrast of the band of fluid, and autocorrelation in front of it, without doubt."""
+
+MIN_LIKENESS, MIN_NAMED_LIKENESS = 0.45, 0.3
+"""Below the first a study is refused; below the second if its header names the lumbar spine."""
+
+MIN_DIFFERENCE = 0.1
+"""Least difference of the fluid of T1 and T2 (`fluid_difference`) that speaks for a spine."""
+
+NECK_MM, NECK_REPEAT = 22.0, 0.6
+"""What repeats so clearly at no more than this distance is no lumbar spine."""
 
 _BLOCK_MM = 8.0
 _CT_AIR, _CT_SHARE = -300.0, 0.02
+_NOT_SEEN = "no lumbar spine is seen in its sagittal series"
+
+
+class Judgement(NamedTuple):
+    """Whether a study may be graded; both are empty where nothing speaks against it.
+
+    Attributes:
+        refusal: Why it shows no lumbar spine.
+        warning: Why that is in doubt.
+    """
+
+    refusal: str = ""
+    warning: str = ""
 
 
 def why_no_picture(series: Series) -> str | None:
@@ -48,7 +87,7 @@ def why_no_picture(series: Series) -> str | None:
     ranges = [(stack.voxels.min(), stack.voxels.max()) for stack in series.stacks]
     if min(low for low, _ in ranges) == max(high for _, high in ranges):
         return CONSTANT
-    stack = max(series.stacks, key=lambda one: one.shape[2])
+    stack = _largest(series)
     image = np.asarray(stack.voxels[:, :, stack.shape[2] // 2], dtype=np.float64)
     if np.mean(image < _CT_AIR) > _CT_SHARE:
         return "its values go far below zero, as in CT"
@@ -60,34 +99,65 @@ def why_no_picture(series: Series) -> str | None:
 
 
 def why_no_lumbar_spine(study: Study) -> str | None:
-    """Return why a study does not show a lumbar spine; None if it does, or has no sagittal series.
+    """Return why a study does not show a lumbar spine; None if it may, or has no sagittal series.
 
     Raises:
         VolspineError: If voxels cannot be decoded.
     """
-    reasons = [
-        _why_not_lumbar(series, is_bright=protocol is Protocol.SAGITTAL_T2)
-        for protocol in (Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2)
-        for series in study.by_protocol(protocol)
-    ]
-    if not reasons or None in reasons:
-        return None
-    return f"no lumbar spine is seen in its sagittal series: {reasons[-1]}"
+    return judge_spine(study).refusal or None
 
 
-def _why_not_lumbar(series: Series, *, is_bright: bool) -> str | None:
-    stack = max(series.stacks, key=lambda one: one.shape[2])
-    column = clearest_column(stack, is_bright=is_bright)
-    if column.band < MIN_BAND:
-        return "no band of fluid runs through it from top to bottom"
-    if column.repeat < MIN_REPEAT:
-        return "nothing in front of the canal repeats as vertebrae and discs do"
-    if not column.is_lumbar:
-        return (
-            f"what looks like vertebrae repeats every {column.period_mm:.0f} mm, too short for a "
-            "lumbar spine"
-        )
-    return None
+def judge_spine(study: Study) -> Judgement:
+    """Return whether a study shows a lumbar spine, as far as its sagittal series tell.
+
+    Raises:
+        VolspineError: If voxels cannot be decoded.
+    """
+    series = [*study.by_protocol(Protocol.SAGITTAL_T1), *study.by_protocol(Protocol.SAGITTAL_T2)]
+    columns = [_column(one) for one in series]
+    if not columns or any(likeness(c) >= 1 and c.is_lumbar for c in columns):
+        return Judgement()
+    best = max(columns, key=likeness)
+    is_named = any(one.names_lumbar for one in series)
+    least = MIN_NAMED_LIKENESS if is_named else MIN_LIKENESS
+    why = _why_not(best)
+    if likeness(best) < least or (not is_named and _is_something_else(study, columns)):
+        return Judgement(refusal=f"{_NOT_SEEN}: {why}")
+    return Judgement(warning=f"This may not be a lumbar spine: {why}. Look at the images.")
+
+
+def likeness(column: Column) -> float:
+    """Return how much like a spine a series looks: 1 is enough not to doubt it."""
+    return min(column.band / CLEAR_BAND, column.repeat / CLEAR_REPEAT)
+
+
+def _column(series: Series) -> Column:
+    is_bright = series.protocol is Protocol.SAGITTAL_T2
+    return clearest_column(_largest(series), is_bright=is_bright)
+
+
+def _is_something_else(study: Study, columns: list[Column]) -> bool:
+    """Return whether more than a weak column speaks against a lumbar spine."""
+    if all(c.period_mm <= NECK_MM and c.repeat >= NECK_REPEAT for c in columns):
+        return True
+    t1, t2 = (study.by_protocol(p) for p in (Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2))
+    found = [fluid_difference(_largest(b), _largest(a)) for a in t1 for b in t2]
+    return bool(found) and max(found) < MIN_DIFFERENCE
+
+
+def _why_not(column: Column) -> str:
+    if column.band < CLEAR_BAND:
+        return "no band of fluid runs clearly through it from top to bottom"
+    if column.repeat < CLEAR_REPEAT:
+        return "nothing in front of the canal repeats clearly as vertebrae and discs do"
+    return (
+        f"what looks like vertebrae repeats every {column.period_mm:.0f} mm, too short for a "
+        "lumbar spine"
+    )
+
+
+def _largest(series: Series) -> Stack:
+    return max(series.stacks, key=lambda stack: stack.shape[2])
 
 
 def _structure(image: FloatArray, stack: Stack) -> float:

@@ -85,7 +85,7 @@ def _figure(image: KeyImage) -> dict[str, str]:
 
 def _provenance(grades: StudyGrades) -> list[tuple[str, str]]:
     """Return settings and versions, one line each; what has a section of its own is left out."""
-    sections = {"model", "series", "repairs", "faults"}
+    sections = {"model", "series", "repairs", "faults", "warnings"}
     return [
         (key.replace("_", " "), _in_words(value))
         for key, value in grades.provenance.items()

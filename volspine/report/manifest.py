@@ -2,7 +2,8 @@
 
     {"schema": 1, "volspine": ..., "name": ..., "status": ..., "reason": ...,
      "research_use": ..., "notices": [...], "model": {...}, "device": ..., "seed": ...,
-     "series": [...], "faults": [...], "repairs": [...], "timings_s": {...}, "settings": {...},
+     "series": [...], "faults": [...], "repairs": [...], "warnings": [...], "timings_s": {...},
+     "settings": {...},
      "landmarks_mm": {target: [x, y, z] or null}, "grades": [25 rows]}
 
 JSON has no NaN, so null stands for it. Points are LPS millimetres.
@@ -45,8 +46,9 @@ _OWN_KEYS = (
 
 
 def notices(grades: StudyGrades) -> tuple[str, ...]:
-    """Return what every output must say: research use, the training data, and its validity."""
-    return model_notices(grades.provenance.get("model", {}))
+    """Return what every output must say: research use, warnings, and the model's limits."""
+    research_use, *of_model = model_notices(grades.provenance.get("model", {}))
+    return research_use, *grades.provenance.get("warnings", ()), *of_model
 
 
 def model_notices(model: Mapping[str, Any]) -> tuple[str, ...]:

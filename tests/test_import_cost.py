@@ -68,6 +68,7 @@ def test_prediction_loads_no_trainer():
     assert "pytorch_lightning" not in loaded
 
 
+@pytest.mark.slow
 def test_training_runs_where_torchio_and_simpleitk_are_not_installed():
     absent = (
         "import sys, torch; sys.modules['torchio'] = sys.modules['SimpleITK'] = None\n"

@@ -58,6 +58,7 @@ def best_guess(severity, noise):
     return chances.argmax(axis=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cohort", [Cohort.RSNA_LIKE, Cohort.PROBE])
 @pytest.mark.parametrize("noise", [Noise.CONSENSUS, Noise.SINGLE_READER])
 def test_one_who_knows_the_severity_scores_the_ceiling_and_no_more(cohort, noise):
@@ -75,6 +76,7 @@ def test_one_who_knows_the_severity_scores_the_ceiling_and_no_more(cohort, noise
         assert share.mean() == pytest.approx(ceiling.accuracy, abs=error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", list(Noise))
 def test_clean_and_shifted_cohorts_have_the_ceilings_of_the_published_prevalence(noise):
     usual = card(Cohort.RSNA_LIKE, noise)

@@ -48,6 +48,7 @@ def test_a_cohort_is_the_same_bit_for_bit_whatever_the_workers(root, tmp_path):
     assert digests(again) == digests(root)
 
 
+@pytest.mark.slow
 def test_more_studies_do_not_change_the_first_ones(root, tmp_path):
     fewer = digests(generate(tmp_path / "few", studies=1, cohort="probe", seed=4, size="small"))
     more = digests(root)
@@ -130,6 +131,7 @@ def uncovered():
     return next(spec for spec in specs if not draw_plan(spec, anatomy).covered[0])
 
 
+@pytest.mark.slow
 def test_pairs_name_their_partner(tmp_path):
     out = generate(tmp_path / "pairs", studies=2, cohort="pairs", size="small")
     first, second = (json.loads(p.read_text()) for p in sorted((out / "truth").iterdir()))
@@ -141,6 +143,7 @@ def test_pairs_name_their_partner(tmp_path):
     assert differing == [pair["target"]]
 
 
+@pytest.mark.slow
 def test_each_study_is_told_as_it_is_done(tmp_path):
     seen = []
     generate(tmp_path / "r", studies=1, cohort=Cohort.CLEAN, size=Size.SMALL, on_study=seen.append)
@@ -236,6 +239,7 @@ def test_a_cohort_is_not_resumed_with_other_options(unbroken, other):
     assert digests(unbroken) == before
 
 
+@pytest.mark.slow
 def test_a_cohort_may_be_resumed_to_more_studies(unbroken, tmp_path):
     out = generate(tmp_path / "root", **(OPTIONS | {"studies": 1}))
     generate(out, resume=True, **OPTIONS)

@@ -244,6 +244,7 @@ def test_left_is_on_the_right_of_an_axial_crop_and_last_in_a_sagittal_one():
         assert right < canal < left
 
 
+@pytest.mark.slow
 def test_an_aligned_sagittal_crop_has_its_disc_level():
     spec = replace(CLEAN, index=0)
     straight, turned = (
@@ -289,6 +290,7 @@ def mirrored_builders(monkeypatch, spec):
     monkeypatch.setattr(scene_module, "outline_study", lambda _: made)
 
 
+@pytest.mark.slow
 def test_a_mirrored_person_gives_the_mirrored_crops_with_sides_swapped(monkeypatch):
     spec = Spec(seed=2, index=5, cohort=Cohort.PROBE, size=Size.SMALL)
     spec = replace(spec, cohort=Cohort.CLEAN)
@@ -318,6 +320,7 @@ def test_a_mirrored_person_gives_the_mirrored_grid(monkeypatch):
     assert other.grades.tolist() == plain.grades[list(MIRRORED_INDEX)].tolist()
 
 
+@pytest.mark.slow
 def test_noise_differs_between_draws_and_nothing_else_does():
     one, other = (level_crops(NOISY, "l4_l5", shapes=SHAPES, scan=Scan(draw=n)) for n in (0, 1))
     assert not one.axial_t2.image.equal(other.axial_t2.image)
@@ -369,6 +372,7 @@ def test_a_grid_beside_the_patient_is_empty():
     assert not example.images.any()
 
 
+@pytest.mark.slow
 def test_datasets_work_in_workers_and_give_what_one_process_gives():
     grids = PhantomGrids([replace(NOISY, index=n) for n in range(2)], GRID)
     assert len(grids) == 2

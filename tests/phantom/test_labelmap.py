@@ -168,6 +168,7 @@ def test_the_maps_of_several_stacks_are_told_apart_by_number(made, maps):
     assert any(found.name.endswith("_2") for found in maps)
 
 
+@pytest.mark.slow
 def test_the_bytes_are_the_same_at_every_call(made, tmp_path):
     for name in ("a", "b"):
         write_label_maps(made, tmp_path / name)

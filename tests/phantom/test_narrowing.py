@@ -45,6 +45,7 @@ def looks(count, ratio=0.55):
     return [shapes(ratio, stream=np.random.default_rng(n)) for n in range(count)]
 
 
+@pytest.mark.slow
 def test_one_ratio_has_many_looks_and_no_other_measure_follows_them():
     drawn = looks(6)
     tables = np.array([measured(narrowing) for narrowing in drawn])

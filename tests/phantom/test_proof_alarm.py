@@ -18,7 +18,7 @@ LATERAL = (Finding.FORAMEN, Finding.RECESS)
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((Size.SMALL, 12), id="small"),
+        pytest.param((Size.SMALL, 12), id="small", marks=pytest.mark.slow),
         pytest.param((Size.FULL, 10), id="full", marks=pytest.mark.slow),
     ],
 )

@@ -54,6 +54,7 @@ def test_the_recess_is_within_a_tenth_of_a_millimetre_of_the_calipers(truths):
             assert depth == pytest.approx(truth.measures[target.index], abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_foramen_keeps_the_counted_rays_of_fat_but_for_one(truths):
     errors = []
     for truth in truths:

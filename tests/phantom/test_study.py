@@ -55,6 +55,7 @@ def test_the_canals_landmark_is_in_bright_fluid_on_t2():
 SAC = (Tissue.CSF, Tissue.ROOT, Tissue.CORD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(2))
 def test_a_canals_landmark_lies_in_the_sac_however_the_shift_looks(index):
     spec = Spec(seed=6, index=index, cohort=Cohort.SHIFT, size=Size.SMALL)
@@ -78,6 +79,7 @@ def brightness(spec):
     return np.log(stored[labels == Tissue.CSF].mean() / stored[labels == Tissue.MARROW].mean())
 
 
+@pytest.mark.slow
 def test_two_studies_of_the_shift_differ_more_in_contrast_than_two_of_the_plain_cohort():
     plain, shift = (
         np.std([brightness(Spec(6, n, cohort, size=Size.SMALL)) for n in range(10)])
@@ -92,6 +94,7 @@ def test_headers_change_neither_pixels_nor_places():
     assert all((a == b).all() for a, b in zip(plain.pixels, full.pixels, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", list(Protocol)[:3])
 def test_a_study_without_a_protocol_can_be_acquired(missing, monkeypatch):
     spec = Spec(seed=6, index=1, size=Size.SMALL)

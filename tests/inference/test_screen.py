@@ -4,17 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import rotate
 
 from tests.inference.made_up import make_study, spine
 from volspine.anatomy import Protocol
-from volspine.dicom.column import clearest_column
+from volspine.dicom.column import Column, clearest_column
 from volspine.dicom.reading import read_study
 from volspine.dicom.study import Series, Study
 from volspine.errors import GeometryError, NoUsableSeriesError
 from volspine.geometry.stack import Stack
+from volspine.inference import screen
 from volspine.inference.coverage import usable_part
 from volspine.inference.predictor import Options, Predictor
-from volspine.inference.screen import why_no_lumbar_spine, why_no_picture
+from volspine.inference.screen import judge_spine, why_no_lumbar_spine, why_no_picture
 from volspine.phantom.spec import Cohort, Size, Spec
 from volspine.phantom.study import render_study
 
@@ -96,6 +98,46 @@ def test_vertebrae_as_near_to_one_another_as_in_a_neck_are_no_lumbar_spine(pitch
     assert "too short for a lumbar spine" in why
     column = clearest_column(lumbar_like(pitch_mm), is_bright=True)
     assert column.period_mm == pytest.approx(pitch_mm, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("band", "repeat", "is_refused", "is_doubted"),
+    [
+        (0.4, 0.9, False, False),
+        (0.33, 0.28, False, True),  # A real lumbar spine, turned by 15 degrees.
+        (0.06, 0.9, True, False),  # A head has no band.
+        (0.4, 0.1, True, False),
+    ],
+)
+def test_between_clear_and_refused_a_study_is_doubted(
+    monkeypatch, band, repeat, is_refused, is_doubted
+):
+    column = Column(band, repeat, 34.0)
+    monkeypatch.setattr(screen, "clearest_column", lambda *_, **__: column)
+    judged = judge_spine(Study("study", [series_of(sagittal(ball))]))
+    assert bool(judged.refusal) == is_refused
+    assert bool(judged.warning) == is_doubted
+
+
+def test_a_header_that_names_the_lumbar_spine_is_evidence_for_it(monkeypatch):
+    column = Column(0.4, 0.2, 34.0)
+    monkeypatch.setattr(screen, "clearest_column", lambda *_, **__: column)
+    series = series_of(sagittal(ball))
+    assert judge_spine(Study("study", [series])).refusal
+    series.names_lumbar = True
+    judged = judge_spine(Study("study", [series]))
+    assert not judged.refusal
+    assert judged.warning.startswith("This may not be a lumbar spine: nothing in front")
+
+
+def test_in_doubt_t1_and_t2_must_show_one_band_dark_and_bright(monkeypatch):
+    column = Column(0.3, 0.4, 34.0)
+    monkeypatch.setattr(screen, "clearest_column", lambda *_, **__: column)
+    for difference, is_refused in ((0.05, True), (0.4, False)):
+        monkeypatch.setattr(screen, "fluid_difference", lambda *_, d=difference: d)
+        judged = judge_spine(study_of(sagittal(ball)))
+        assert bool(judged.refusal) == is_refused
+        assert bool(judged.warning) != is_refused
 
 
 def test_one_series_that_shows_a_spine_is_enough():
@@ -184,6 +226,48 @@ def test_a_head_is_refused_with_the_reason_and_no_grade(predictor):
     assert "no lumbar spine is seen" in graded.reason
     with pytest.raises(NoUsableSeriesError, match="no lumbar spine"):
         predictor.predict(study_of(sagittal(head)), Options(strict=True))
+
+
+def test_a_doubted_study_is_graded_with_a_warning_where_nobody_can_miss_it(predictor, monkeypatch):
+    monkeypatch.setattr(screen, "clearest_column", lambda *_, **__: Column(0.33, 0.28, 16.0))
+    study = Study("study", [series_of(lumbar_like(34))])
+    graded = predictor.predict(study)
+    assert graded.status == "partial"  # For want of T1 and axial slices, not of the warning.
+    (warning,) = graded.to_dict()["warnings"]
+    assert warning.startswith("This may not be a lumbar spine")
+    assert graded.to_dict()["notices"][1] == warning
+    monkeypatch.undo()
+    assert predictor.predict(make_study()).to_dict()["warnings"] == []
+
+
+def test_the_report_shows_the_warning_in_its_box(predictor, monkeypatch, tmp_path):
+    monkeypatch.setattr(screen, "clearest_column", lambda *_, **__: Column(0.33, 0.28, 16.0))
+    graded = predictor.predict(Study("study", [series_of(lumbar_like(34))]))
+    page = graded.save_html(tmp_path / "report.html").read_text(encoding="utf-8")
+    box = page[page.index('class="notice"') : page.index("Summary")]
+    assert "This may not be a lumbar spine" in box
+
+
+@pytest.mark.parametrize(
+    ("change", "is_doubted"),
+    [("turned by 15 degrees", True), ("lower 60 %", False), ("upper 60 %", False)],
+)
+def test_the_real_lumbar_volume_is_not_refused_when_stressed(testdata, change, is_doubted):
+    study = read_study(testdata / "sct_t2_lumbar" / "t2_lumbar.nii.gz")
+    (stack,) = study.series[0].stacks
+    part = round(0.6 * stack.shape[1])
+    affine = stack.affine_lps.copy()
+    if change == "turned by 15 degrees":
+        voxels = rotate(stack.voxels, 15, axes=(0, 1), reshape=False, order=1)
+    elif change == "upper 60 %":
+        voxels = stack.voxels[:, :part]
+    else:
+        voxels = stack.voxels[:, -part:]
+        affine[:3, 3] += affine[:3, 1] * (stack.shape[1] - part)
+    stressed = Stack.from_array(np.ascontiguousarray(voxels), affine)
+    judged = judge_spine(Study("study", [series_of(stressed)]))
+    assert not judged.refusal
+    assert bool(judged.warning) == is_doubted
 
 
 def test_noise_beside_good_series_is_left_out_with_a_fault(predictor):

@@ -11,7 +11,7 @@ from volspine.inference.predictor import Options, Predictor
 from volspine.inference.shown import as_seen, mean_look, seen_share, unseen_targets, why_unseen
 from volspine.models.mirror import mirror_volume
 
-CELLS, VOXELS = (4, 4, 10), (8, 8, 30)
+CELLS, VOXELS, SPACING_MM = (4, 4, 10), (8, 8, 30), (6.0, 6.0, 5.0)
 HEIGHTS = [9, 7, 5, 3, 1]
 """The cell of each level, from L1/L2 down."""
 
@@ -36,8 +36,8 @@ def masks(**reach):
 
 
 def unseen(**reach):
-    told = unseen_targets(look(), masks(**reach))
-    return {target.name for target, is_unseen in zip(TARGETS, told, strict=True) if is_unseen}
+    told = unseen_targets(look(), masks(**reach), SPACING_MM)
+    return {target.name for target, kind in zip(TARGETS, told, strict=True) if kind == "view"}
 
 
 def names(finding, *levels):
@@ -69,7 +69,24 @@ def test_the_share_is_the_attention_on_measured_cells():
 
 def test_attention_that_is_spread_over_the_grid_tells_nothing():
     flat = torch.full((len(TARGETS), *CELLS), 1 / np.prod(CELLS), dtype=torch.float64)
-    assert not any(unseen_targets(flat, masks(axial_t2=3, sagittal_t1=3, sagittal_t2=3)))
+    little = masks(axial_t2=3, sagittal_t1=3, sagittal_t2=3)
+    assert set(unseen_targets(flat, little, SPACING_MM)) == {""}
+
+
+@pytest.mark.parametrize(("outer", "next_one"), [(0, 1), (4, 3)])
+def test_a_level_that_is_looked_for_beside_the_next_one_was_not_found(outer, next_one):
+    found = look()
+    canals = [t.index for t in TARGETS if t.finding is Finding.CANAL]
+    found[canals[outer]] = found[canals[next_one]]
+    told = unseen_targets(found, masks(), SPACING_MM)
+    lost = {t.level for t, kind in zip(TARGETS, told, strict=True) if kind == "place"}
+    assert lost == {LEVELS[outer]}
+    assert told.count("place") == 5
+    why = why_unseen(TARGETS[canals[outer]], "place")
+    assert why == f"{LEVELS[outer].label} was not found and may lie outside the images"
+    # Levels two cells of 15 mm apart are fine, one cell of 24 mm as well.
+    taller = unseen_targets(found, masks(), (6.0, 6.0, 500.0))
+    assert taller == told  # The same place is too near at any scale.
 
 
 def test_the_look_at_a_mirror_image_is_turned_back():
@@ -126,4 +143,4 @@ def test_a_level_that_is_renamed_is_called_by_its_new_name(predictor):
 
 def test_the_reason_names_every_view_that_would_do():
     canal = next(t for t in TARGETS if t.finding is Finding.CANAL)
-    assert why_unseen(canal) == "no sagittal T2 or axial T2 slice covers L1/L2"
+    assert why_unseen(canal, "view") == "no sagittal T2 or axial T2 slice covers L1/L2"

@@ -47,7 +47,7 @@ from volspine.inference.graded import GradedStudy
 from volspine.inference.levels import level_shift
 from volspine.inference.provenance import Timings, model_facts, study_facts
 from volspine.inference.screen import judge_spine
-from volspine.inference.shown import as_seen, mean_look, unseen_targets, why_unseen
+from volspine.inference.shown import Unseen, as_seen, mean_look, unseen_targets, why_unseen
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.types import FloatArray
 from volspine.volume.sample import SampledStudy, sample_study
@@ -177,7 +177,7 @@ class Predictor:
         frequencies = self.bundle.card.frequencies
         shift = level_shift(run.how.shift_levels)
         named = [
-            shift.reason if s is None else answer.reasons[s] or answer.unseen[s] * why_unseen(t)
+            shift.reason if s is None else answer.reasons[s] or why_unseen(t, answer.unseen[s])
             for t, s in zip(TARGETS, shift.source, strict=True)
         ]
         if all(named):
@@ -240,13 +240,13 @@ class _Answer(NamedTuple):
         probabilities: Calibrated, shape (25, 3).
         attention: Where each target was looked for, shape (25, i, j, k), if the network does so.
         reasons: 25 texts; why no primary view of a target is there, else empty.
-        unseen: Whether none of them measured the place where a target was looked for.
+        unseen: What is amiss with the place where a target was looked for.
     """
 
     probabilities: FloatArray
     attention: Tensor | None
     reasons: tuple[str, ...] = ("",) * len(TARGETS)
-    unseen: tuple[bool, ...] = (False,) * len(TARGETS)
+    unseen: tuple[Unseen, ...] = tuple("" for _ in TARGETS)
 
     def with_reasons(
         self, reasons: tuple[str, ...], sampled: SampledStudy, missing: Container[Protocol]
@@ -256,7 +256,8 @@ class _Answer(NamedTuple):
             return self._replace(reasons=reasons)
         masks = torch.from_numpy(sampled.masks.copy())
         masks[[p for p, protocol in enumerate(PROTOCOLS) if protocol in missing]] = False
-        return self._replace(reasons=reasons, unseen=unseen_targets(self.attention, masks))
+        unseen = unseen_targets(self.attention, masks, sampled.grid.spacing_mm)
+        return self._replace(reasons=reasons, unseen=unseen)
 
 
 def predict(

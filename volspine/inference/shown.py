@@ -7,26 +7,30 @@ a[cell] that map, and m[cell] whether a primary view of the target measured any 
 
 is the part of its look that fell on something. Where no axial slice runs through a level, the map
 of its recesses still lies where they should be, and most of it on nothing; a grade would be a
-guess. A map that is spread over the grid looks nowhere in particular and tells nothing: all is
-taken as shown then.
+guess. Where all images end before a level, its canal is looked for beside that of the next level
+instead, nearer than two discs can lie; a level that is so near to the next one was not found. A map
+that is spread over the grid looks nowhere in particular and tells nothing: all is taken as shown.
 
 Shapes:
     T  targets    i j k  feature cells    X Y Z  voxels    3  protocols, as in `PROTOCOLS`
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool3d
 
-from volspine.anatomy import PROTOCOLS, TARGETS, Target
+from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS, Finding, Target
 from volspine.models.mirror import mirror_targets, mirror_volume
 
 __all__ = [
     "MAX_SPREAD",
     "MIN_SHARE",
+    "MIN_STEP_MM",
+    "Unseen",
     "as_seen",
     "mean_look",
     "seen_share",
@@ -42,18 +46,54 @@ MAX_SPREAD = 0.1
 """Most of the cells, in effect, that a look in a place may take: 1 / (N sum a^2)."""
 
 
+MIN_STEP_MM = 20.0
+"""Least distance of the canals of neighbouring levels. Those of 7 whole phantoms were looked for 25
+mm apart or more, those of a level below the end of all images 8 to 14 mm from the next."""
+
+Unseen = Literal["", "view", "place"]
+"""Nothing is amiss; no primary view measured the place; the level was not found."""
+
+_CANAL = [target.index for target in TARGETS if target.finding is Finding.CANAL]
+_LAST = len(LEVELS) - 1
+
+
 def unseen_targets(
-    attention: Float[Tensor, "T i j k"], masks: Bool[Tensor, "3 X Y Z"]
-) -> tuple[bool, ...]:
-    """Return for each target whether no primary view measured the place where it was looked for.
+    attention: Float[Tensor, "T i j k"],
+    masks: Bool[Tensor, "3 X Y Z"],
+    spacing_mm: tuple[float, float, float],
+) -> tuple[Unseen, ...]:
+    """Return for each target what is amiss with the place where it was looked for.
 
     Args:
         attention: Where each target was looked for, summing to one.
         masks: What each protocol measured; nothing where it may not be used.
+        spacing_mm: Of their voxels.
     """
     spread = 1.0 / attention.flatten(1).square().sum(dim=1) / attention[0].numel()
     share = seen_share(attention, masks)
-    return tuple(((spread <= MAX_SPREAD) & (share < MIN_SHARE)).tolist())
+    outside = ((spread <= MAX_SPREAD) & (share < MIN_SHARE)).tolist()
+    lost: set[int] = set()
+    if bool((spread[_CANAL] <= MAX_SPREAD).all()):
+        sizes = zip(masks.shape[1:], spacing_mm, strict=True)
+        lost = _lost_levels(attention, [voxels * mm for voxels, mm in sizes])
+    return tuple(
+        "view" if is_outside else "place" if LEVELS.index(target.level) in lost else ""
+        for target, is_outside in zip(TARGETS, outside, strict=True)
+    )
+
+
+def _lost_levels(attention: Tensor, extent_mm: Sequence[float]) -> set[int]:
+    """Return the levels that were looked for beside the next one: the outer ones of each pair."""
+    places = []
+    for axis, extent in enumerate(extent_mm):
+        others = [a + 1 for a in range(3) if a != axis]
+        along = attention[_CANAL].sum(dim=others)
+        centers = (torch.arange(along.shape[1]).to(along) + 0.5) * extent / along.shape[1]
+        places.append(along @ centers)
+    steps = torch.stack(places).diff(dim=1).norm(dim=0).tolist()
+    near = [n for n, step in enumerate(steps) if step < MIN_STEP_MM]
+    above = {level for n in near if n < _LAST - 1 for level in range(n + 1)}
+    return above | ({_LAST} if _LAST - 1 in near else set())
 
 
 def seen_share(
@@ -96,12 +136,14 @@ def mean_look(looks: Sequence[Float[Tensor, "T _ _ _"] | None]) -> Tensor | None
     return torch.stack(maps).mean(dim=0)
 
 
-def why_unseen(target: Target) -> str:
-    """Return why a target is not graded of which nothing was measured.
+def why_unseen(target: Target, kind: Unseen) -> str:
+    """Return why a target is not graded; empty where nothing is amiss.
 
     Example:
-        >>> why_unseen(TARGETS[15])
+        >>> why_unseen(TARGETS[15], "view")
         'no axial T2 slice covers L1/L2'
     """
+    if kind == "place":
+        return f"{target.level.label} was not found and may lie outside the images"
     views = " or ".join(view.label for view in target.finding.primary_views)
-    return f"no {views} slice covers {target.level.label}"
+    return f"no {views} slice covers {target.level.label}" if kind else ""

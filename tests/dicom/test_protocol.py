@@ -8,6 +8,7 @@ from volspine.dicom.bodypart import named_part
 from volspine.dicom.contrast import fluid_difference, fluid_score
 from volspine.dicom.instance import Acquisition
 from volspine.dicom.protocol import recognize, recognize_images, recognize_named
+from volspine.dicom.reading import read_study
 from volspine.dicom.weighting import drawbacks_of, weighting_from_name, weighting_from_times
 from volspine.geometry.affine import stack_affine
 from volspine.geometry.stack import Stack
@@ -289,3 +290,15 @@ def test_what_an_image_tells_is_surer_the_clearer_it_is_and_never_as_sure_as_a_h
         for fluid in (400, 1000)
     )
     assert 0.5 <= faint < clear <= 0.8 < recognize("sagittal", times(100, 3000)).confidence
+
+
+def test_the_real_t2_is_told_by_its_image_alone_and_cropped_is_never_t1(testdata):
+    (series,) = read_study(testdata / "sct_t2_lumbar" / "t2_lumbar.nii.gz").series
+    (stack,) = series.stacks
+    assert recognize_images([[stack]])[0].protocol is Protocol.SAGITTAL_T2
+    rows = stack.shape[1]
+    affine = stack.affine_lps.copy()
+    affine[:3, 3] += affine[:3, 1] * (rows // 5)
+    middle = np.ascontiguousarray(stack.voxels[:, rows // 5 : rows - rows // 5])
+    cropped = recognize_images([[Stack.from_array(middle, affine)]])[0]
+    assert cropped.protocol in (Protocol.SAGITTAL_T2, Protocol.OTHER)

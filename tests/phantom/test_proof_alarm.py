@@ -62,13 +62,14 @@ def test_instance_numbers_taken_for_right_to_left_ring_where_they_are_not(sample
     ]
     assert 0 < sum(runs_left_to_right) < len(sample.made)
 
+    # Either order occurs, so each study may be numbered the way that such a reader gets wrong.
     def mutate(study, points):
         def turn(stack):
             return alarm.revoxeled(stack, stack.voxels[:, :, ::-1])
 
         return alarm.rebuilt(study, turn, SAGITTAL), points
 
-    found = sample.score(mutate, runs_left_to_right)
+    found = sample.score(mutate)
     assert found[Finding.FORAMEN] < alarm.BARS[Finding.FORAMEN]
 
 

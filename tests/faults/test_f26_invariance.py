@@ -78,7 +78,7 @@ def test_the_number_of_threads_changes_nothing_to_speak_of(predictor):
 
 def test_the_batch_size_changes_nothing_to_speak_of(predictor):
     volume = torch.rand(6, 16, 32, 32, generator=torch.Generator().manual_seed(0))
-    one, two = (predictor._mean(volume, batch_size=size) for size in (1, 2))
+    (one, _), (two, _) = (predictor._mean(volume, batch_size=size) for size in (1, 2))
     assert one.numpy() == pytest.approx(two.numpy(), abs=1e-5)
 
 

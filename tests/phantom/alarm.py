@@ -23,12 +23,13 @@ class Sample:
     studies: list
     reader: object
 
-    def score(self, mutate=lambda study, points: (study, points)):
+    def score(self, mutate=lambda study, points: (study, points), only=None):
         """Accuracy of each finding when what is read is changed first."""
         hits = []
-        for made, study in zip(self.made, self.studies, strict=True):
-            seen = measure_seen(*mutate(study, made.landmarks_mm))
-            hits.append(self.reader.grade(seen) == made.truth.grades)
+        for n, (made, study) in enumerate(zip(self.made, self.studies, strict=True)):
+            if only is None or only[n]:
+                seen = measure_seen(*mutate(study, made.landmarks_mm))
+                hits.append(self.reader.grade(seen) == made.truth.grades)
         found = np.mean(hits, axis=0)
         return {f: np.mean([found[t.index] for t in TARGETS if t.finding is f]) for f in Finding}
 

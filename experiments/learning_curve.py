@@ -1,6 +1,6 @@
 """How a small network learns: the quick recipe after 50, 150 and 500 phantom studies.
 
-    volspine phantom ROOT --studies 580 --seed 103 --workers 2
+    volspine phantom ROOT --studies 580 --seed 101 --workers 2
     python experiments/learning_curve.py ROOT --out CURVE
 
 Every run trains for the same number of steps on one of three nested sets and is tested on the same

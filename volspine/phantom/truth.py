@@ -4,6 +4,7 @@ Spec -> severity -> wanted measures -> anatomy -> measured grades and landmarks.
 those of the measured geometry, never of the parameters that made it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +31,7 @@ from volspine.phantom.targets import (
 )
 from volspine.types import FloatArray, IntArray
 
-__all__ = ["Truth", "build_truth", "landmarks"]
+__all__ = ["Truth", "build_truth", "canal_points", "landmarks"]
 
 
 SHIFT_SPREAD = 1.6
@@ -132,6 +133,19 @@ def landmarks(anatomy: Anatomy) -> FloatArray:
     section, points = _settle(anatomy, points, depths, foramen)
     midline = sideways(anatomy.subject, section.arc, section.v)
     return np.concatenate([(midline + sides * away)[:, None], points], axis=1)
+
+
+def canal_points(anatomy: Anatomy, segments: Sequence[int]) -> FloatArray:
+    """Return the middle of the sac at the disc of any segments, body frame, shape (n, 3), mm.
+
+    At the graded levels these are the canal's `landmarks`.
+    """
+    sections = [disc_section(anatomy.subject, anatomy.narrowing, s) for s in segments]
+    depths = np.array([float(sac_centre(section)[0]) for section in sections])
+    starts = np.array([anatomy.frame.locate(s, 0.5, 18.0) for s in segments])
+    section, points = _settle(anatomy, starts, depths, np.zeros(len(depths), dtype=bool))
+    midline = sideways(anatomy.subject, section.arc, section.v)
+    return np.concatenate([midline[:, None], points], axis=1)
 
 
 _SIGN = {Side.LEFT: 1.0, Side.RIGHT: -1.0}

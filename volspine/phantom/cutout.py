@@ -12,33 +12,12 @@ import numpy as np
 
 from volspine.anatomy import LEVELS, Level, Protocol
 from volspine.errors import GeometryError
+from volspine.geometry.window import AXIAL, SAGITTAL, CropShape
 from volspine.phantom.frame import FIRST_SEGMENT
 from volspine.phantom.scene import Place, Scene
 from volspine.types import BoolArray, FloatArray
 
 __all__ = ["AXIAL", "SAGITTAL", "CropShape", "Cutout", "cut_out"]
-
-
-@dataclass(frozen=True)
-class CropShape:
-    """Size of a crop; slices are those of the series.
-
-    Attributes:
-        slices: How many.
-        pixels: Rows and columns.
-        pixel_mm: Distance between their centres.
-    """
-
-    slices: int
-    pixels: tuple[int, int]
-    pixel_mm: float
-
-
-SAGITTAL = CropShape(slices=11, pixels=(128, 128), pixel_mm=0.625)
-"""About 50 mm from side to side, 80 mm from top to bottom and from front to back."""
-
-AXIAL = CropShape(slices=5, pixels=(128, 128), pixel_mm=0.5)
-"""About 22 mm from top to bottom, 64 mm from front to back and from side to side."""
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def _spec(facts: dict[str, Any]) -> Spec:
     kinds: dict[str, Callable[[str], object]] = {
         "cohort": Cohort, "header": Header, "size": Size, "noise": Noise,
     }  # fmt: skip
-    chosen = {
+    chosen: dict[str, Any] = {
         key: kinds[key](value) if key in kinds and value is not None else value
         for key, value in facts.items()
     }

@@ -17,6 +17,12 @@ from torch.nn import functional
 
 __all__ = ["Scanner", "draw_scanner", "scan"]
 
+_NEAR_MM = 35.0
+"""Signal is measured this near to the lumbar bodies' middle."""
+
+_FLOOR = 0.08
+"""Sensitivity below which a correction gives up, as a share of the highest."""
+
 
 @dataclass(frozen=True)
 class Scanner:
@@ -24,6 +30,7 @@ class Scanner:
 
     Attributes:
         coil_mm: Distance over which the coil's sensitivity falls to 1 / e; infinite without one.
+        column_mm: y of the lumbar bodies, where the signal is measured that noise is set against.
         back_mm: y of the skin of the back.
         corrected: Share q of the sensitivity that is corrected, 0 to 1.
         profile: Middle and width along z of the coil's elements.
@@ -39,6 +46,7 @@ class Scanner:
     """
 
     coil_mm: float
+    column_mm: float
     back_mm: float
     corrected: float
     profile: tuple[float, float]
@@ -73,6 +81,7 @@ def draw_scanner(rng: np.random.Generator, column_mm: float) -> Scanner:
         blurs = np.zeros(2)
     return Scanner(
         coil_mm=fall if chance[0] < 0.9 else np.inf,
+        column_mm=column_mm,
         back_mm=column_mm - float(rng.uniform(45.0, 95.0)),
         corrected=float(rng.uniform(0.3, 1.0)) if chance[1] < 0.35 else 0.0,
         profile=widths if chance[2] < 0.6 else (0.0, np.inf),
@@ -112,10 +121,11 @@ def scan(
         each = torch.randn(len(signal), 1, 1, generator=generator, device=signal.device)
         signal = signal * torch.exp(scanner.uneven * each)
     signal = _blurred(signal, scanner.blur)
-    top = _quantile(signal, 0.95)
+    near = signal[:, (where[0] - scanner.column_mm).abs() < _NEAR_MM]
+    top = _quantile(near if near.numel() else signal, 0.95)
     stored = _with_noise(signal, top / scanner.snr, generator)
     if scanner.corrected:
-        stored = stored / coil.pow(scanner.corrected)
+        stored = stored / (coil / coil.amax() + _FLOOR).pow(scanner.corrected)
     return _graded(stored, scanner)
 
 

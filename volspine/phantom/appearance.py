@@ -18,11 +18,25 @@ from torch.nn import functional
 from volspine.landmarks import MIRRORED_POINT
 from volspine.phantom.appearance_contrast import draw_contrast
 from volspine.phantom.appearance_place import MAP_GRID, Placement, Slab, draw_placement
-from volspine.phantom.appearance_scan import draw_scanner, scan
+from volspine.phantom.appearance_scan import Scanner, draw_scanner, scan
 from volspine.phantom.tissue_map import TissueMap
 from volspine.types import FloatArray
 
-__all__ = ["Sample", "sample_generator", "sample_map"]
+__all__ = ["Look", "Sample", "draw_look", "sample_generator", "sample_map", "show"]
+
+
+class Look(NamedTuple):
+    """How one person is seen once.
+
+    Attributes:
+        placed: Where the person lies and what is covered.
+        contrast: (tissues,) signals.
+        scanner: Coil, noise and the rest.
+    """
+
+    placed: Placement
+    contrast: FloatArray
+    scanner: Scanner
 
 
 class Sample(NamedTuple):
@@ -52,21 +66,35 @@ def sample_generator(
 
 
 def sample_map(made: TissueMap, generator: torch.Generator) -> Sample:
-    """Return one series of a person.
+    """Return one series of a person, whatever its look.
 
     Args:
         made: Whose map.
         generator: Where it lives, the sample is made: on the CPU or a CUDA device.
     """
-    device = generator.device
-    start = torch.randint(2**62, (1,), generator=generator, device=device)
-    rng = np.random.default_rng(int(start.item()))
+    start = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+    return show(made, draw_look(made, np.random.default_rng(int(start.item()))), generator)
+
+
+def draw_look(made: TissueMap, rng: np.random.Generator) -> Look:
+    """Draw how a person is seen."""
     placed = draw_placement(made, rng)
-    contrast, scanner = draw_contrast(rng), draw_scanner(rng, placed.column_mm)
+    return Look(placed, draw_contrast(rng), draw_scanner(rng, placed.column_mm))
+
+
+def show(made: TissueMap, look: Look, generator: torch.Generator) -> Sample:
+    """Return one series of a person as seen in one way.
+
+    Args:
+        made: Whose map.
+        look: How it is seen.
+        generator: Of noise and grain, on the device where the sample is made.
+    """
+    placed, device = look.placed, generator.device
     part = _part(placed)
     where = _ruler(1, device)[part[0]], _ruler(2, device)[part[1]]
-    slices = _slices(made, placed, contrast, where)
-    slices = scan(slices, scanner, where, generator)
+    slices = _slices(made, placed, look.contrast, where)
+    slices = scan(slices, look.scanner, where, generator)
     image, mask = _on_grid(slices, placed.slab, where, part)
     points = placed.to_grid(made.points_index)
     if placed.mirrored:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-__all__ = ["Scanner", "draw_scanner", "scan"]
+__all__ = ["PERFECT", "Scanner", "draw_scanner", "scan"]
 
 _NEAR_MM = 35.0
 """Signal is measured this near to the lumbar bodies' middle."""
@@ -35,30 +35,34 @@ class Scanner:
         corrected: Share q of the sensitivity that is corrected, 0 to 1.
         profile: Middle and width along z of the coil's elements.
         band: Edge y, width and depth of the saturation band; a depth of 0 is none.
-        shading: (6,) terms y, z, yz, y^2, z^2 of the logarithm of slow shading, and one of slices.
+        shading: (5,) terms y, z, yz, y^2, z^2 of the logarithm of slow shading.
         grain: Strength of the tissue's grain.
         snr: Signal-to-noise ratio.
         blur: Spread of the blur to the front and to the head, pixels; below 0 sharpens.
         uneven: Spread of the slices' brightness.
         gamma: Exponent of the final brightness.
         clip: Quantile above which all is white.
-        scale: Stored value of white.
+        scale: Stored value of white, the 99th percentile; None stores the signal as it is.
     """
 
-    coil_mm: float
-    column_mm: float
-    back_mm: float
-    corrected: float
-    profile: tuple[float, float]
-    band: tuple[float, float, float]
-    shading: tuple[float, ...]
-    grain: float
-    snr: float
-    blur: tuple[float, float]
-    uneven: float
-    gamma: float
-    clip: float
-    scale: float
+    coil_mm: float = np.inf
+    column_mm: float = 0.0
+    back_mm: float = 0.0
+    corrected: float = 0.0
+    profile: tuple[float, float] = (0.0, np.inf)
+    band: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    shading: tuple[float, ...] = (0.0,) * 5
+    grain: float = 0.0
+    snr: float = np.inf
+    blur: tuple[float, float] = (0.0, 0.0)
+    uneven: float = 0.0
+    gamma: float = 1.0
+    clip: float = 1.0
+    scale: float | None = 1000.0
+
+
+PERFECT = Scanner(scale=None)
+"""Stores the signal itself."""
 
 
 def draw_scanner(rng: np.random.Generator, column_mm: float) -> Scanner:
@@ -72,7 +76,7 @@ def draw_scanner(rng: np.random.Generator, column_mm: float) -> Scanner:
     fall = float(np.exp(rng.uniform(np.log(25.0), np.log(160.0))))
     widths = (rng.uniform(-70.0, 70.0), rng.uniform(70.0, 220.0))
     edge, steep, depth = rng.uniform(22.0, 60.0), rng.uniform(2.0, 10.0), rng.uniform(0.5, 0.97)
-    terms = rng.normal(0, 1, 6) * np.array([0.15, 0.15, 0.12, 0.15, 0.15, 0.03])
+    terms = rng.normal(0, 1, 5) * np.array([0.15, 0.15, 0.12, 0.15, 0.15])
     blurs = rng.uniform(0.2, 1.0) * np.exp(rng.normal(0, 0.3, 2))
     sharper = -float(rng.uniform(0.02, 0.15))
     if chance[4] < 0.25:
@@ -136,16 +140,16 @@ def _slow(scanner: Scanner, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     edge, steep, depth = scanner.band
     band = 1.0 - depth * torch.sigmoid((y - edge) / steep)
     p, q = y / 90.0, z / 120.0
-    a, b, c, d, e, _ = scanner.shading
+    a, b, c, d, e = scanner.shading
     shading = torch.exp(a * p + b * q + c * p * q + d * p * p + e * q * q)
     return profile * band * shading
 
 
 def _grain(signal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return a random field, grains of 4 and of 12 mm, (N, J, K)."""
+    """Return a random field, grains of 4, 12 and 32 mm, (N, J, K)."""
     n, j, k = signal.shape
     total = torch.zeros_like(signal)
-    for size, strength in ((2, 0.6), (6, 0.8)):
+    for size, strength in ((2, 0.5), (6, 0.7), (16, 0.7)):
         coarse = (1, n, -(-j // size) + 1, -(-k // size) + 1)
         field = torch.randn(coarse, generator=generator, device=signal.device)
         total += strength * functional.interpolate(field, (j, k), mode="bilinear")[0]
@@ -185,6 +189,8 @@ def _with_noise(
 
 def _graded(stored: torch.Tensor, scanner: Scanner) -> torch.Tensor:
     """Return brightness after clipping and gamma, as stored."""
+    if scanner.scale is None:
+        return stored
     white = _quantile(stored, 0.99).clamp_min(1e-6)
     shown = stored / white
     if scanner.clip < 1.0:

@@ -58,7 +58,7 @@ def varied_anatomy(spec: Spec) -> Anatomy:
 
 
 def strain(subject: Subject, rng: np.random.Generator) -> Subject:
-    """Return the subject, strained; as many numbers are drawn whatever is found."""
+    """Return the subject, strained."""
     wedges, heights, kyphosis = _fractured(subject, rng)
     bends = subject.bends - kyphosis + _more_lordosis(subject, rng)
     changed = replace(

@@ -17,7 +17,7 @@ from volspine.errors import NoUsableSeriesError
 from volspine.geometry.cloud import PointCloud, cloud_of_slices, joined
 from volspine.grades import StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
-from volspine.viewer.findings import level_points, markers
+from volspine.viewer.findings import level_outlines, level_points, markers
 from volspine.viewer.palette import color_of
 from volspine.viewer.scene import Faces, Points, Scene
 from volspine.viewer.tissue import body_mask
@@ -131,6 +131,7 @@ def voxel_scene(
         faces=(faces,),
         markers=markers(grades),
         level_points_mm=level_points(grades),
+        outlines_mm=level_outlines(grades),
         bounds_mm=_bounds([faces.centers_mm], grid),
         grades=grades,
     )
@@ -173,6 +174,7 @@ def point_scene(
         faces=(),
         markers=markers(grades),
         level_points_mm=level_points(grades),
+        outlines_mm=level_outlines(grades),
         bounds_mm=_bounds([layer.points_mm for layer in layers], grid),
         grades=grades,
     )

@@ -1,14 +1,15 @@
-"""Grades -> what is drawn at their places: a ball for each finding, a label for each level."""
+"""Grades -> what is drawn at their places: a ball a finding, a label and a rectangle a level."""
 
 import numpy as np
 
 from volspine.anatomy import LEVELS, TARGETS, Finding
+from volspine.geometry.outline import disc_outlines
 from volspine.grades import StudyGrades
 from volspine.types import FloatArray
 from volspine.viewer.palette import GRADE_COLORS, UNKNOWN_COLOR
 from volspine.viewer.scene import Marker
 
-__all__ = ["level_points", "markers"]
+__all__ = ["level_outlines", "level_points", "markers"]
 
 
 def markers(grades: StudyGrades | None) -> tuple[Marker, ...]:
@@ -40,3 +41,8 @@ def level_points(grades: StudyGrades | None) -> dict[str, FloatArray]:
         if len(points):
             found[level.label] = np.asarray(points.mean(axis=0), dtype=np.float64)
     return found
+
+
+def level_outlines(grades: StudyGrades | None) -> tuple[FloatArray, ...]:
+    """Return the rectangle of each level that was located, LPS millimetres, shape (5, 3)."""
+    return () if grades is None else tuple(disc_outlines(grades.points_mm).values())

@@ -63,6 +63,7 @@ def scene_html(scene: Scene, *, direction: tuple[float, float, float] = FRONT_LE
             }
             for marker in scene.markers
         ],
+        "outlines": [outline.tolist() for outline in scene.outlines_mm],
         "levels": [[name, point.tolist()] for name, point in scene.level_points_mm.items()],
     }
     template = importlib.resources.files("volspine.viewer").joinpath("page.html").read_text("utf-8")

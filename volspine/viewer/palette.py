@@ -12,6 +12,7 @@ from volspine.types import FloatArray, VoxelArray
 
 __all__ = [
     "BACKGROUND",
+    "FRAME_COLOR",
     "GRADE_COLORS",
     "INK",
     "RIGHT_COLOR",
@@ -28,6 +29,9 @@ BACKGROUND = "#0b0e14"
 INK = "#d7dde8"
 RIGHT_COLOR = "#ffb454"
 """The patient's right side, wherever it is marked."""
+
+FRAME_COLOR = "#5ea1ff"
+"""The frame of a level, and the planes that cross."""
 
 GRADE_COLORS = {Grade.NORMAL_MILD: "#3ddc97", Grade.MODERATE: "#ffc53d", Grade.SEVERE: "#ff4d5e"}
 UNKNOWN_COLOR = "#6b7587"

@@ -9,7 +9,7 @@ from PIL import Image
 from volspine.viewer.camera import FRONT_LEFT, Camera, frame
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.legend import draw_grades
-from volspine.viewer.palette import RIGHT_COLOR, ColorArray
+from volspine.viewer.palette import FRAME_COLOR, RIGHT_COLOR, ColorArray
 from volspine.viewer.scene import Scene
 from volspine.viewer.snapshot import Renderer, render
 
@@ -51,6 +51,7 @@ def scene_png(
     canvas.picture(_smooth(scene, camera, renderer), (0, 0, width - panel, height))
     canvas.text((36, 42), scene.title, fontsize=19, weight="bold")
     canvas.text((36, 74), scene.subtitle, fontsize=11.5, color=_MUTED)
+    _outlines(canvas, scene, camera)
     _rings(canvas, scene, camera)
     _levels(canvas, scene, camera)
     _compass(canvas, camera, (100.0, height - 130.0))
@@ -78,6 +79,13 @@ def _rings(canvas: Canvas, scene: Scene, camera: Camera) -> None:
         (u, v), depth = camera.project(marker.point_mm)
         radius = marker.radius_mm * camera.focal_px / float(depth)
         canvas.circle((u, v), radius + 2, facecolor="none", edgecolor=marker.color, linewidth=1.4)
+
+
+def _outlines(canvas: Canvas, scene: Scene, camera: Camera) -> None:
+    for outline in scene.outlines_mm:
+        places, _ = camera.project(outline)
+        line = [(float(u), float(v)) for u, v in places]
+        canvas.line(line, color=FRAME_COLOR, linewidth=1.1, alpha=0.8)
 
 
 def _levels(canvas: Canvas, scene: Scene, camera: Camera) -> None:

@@ -115,6 +115,7 @@ class Scene:
         markers: Findings at their places.
         level_points_mm: Label of a level to its place on the midline, for those located.
         bounds_mm: Lowest and highest LPS corner.
+        outlines_mm: Lines to draw, each (N, 3): the frame of each level that was located.
         grades: All findings, for the table beside the picture; None if there are none.
         notes: Said in every picture; research use at least.
     """
@@ -126,6 +127,7 @@ class Scene:
     markers: tuple[Marker, ...]
     level_points_mm: dict[str, FloatArray]
     bounds_mm: tuple[FloatArray, FloatArray]
+    outlines_mm: tuple[FloatArray, ...] = ()
     grades: StudyGrades | None = None
     notes: tuple[str, ...] = (RESEARCH_USE,)
 

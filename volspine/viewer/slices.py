@@ -15,9 +15,9 @@ from volspine.grades import RESEARCH_USE, StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
 from volspine.viewer.build import chosen_series, grid_over
 from volspine.viewer.canvas import Canvas
-from volspine.viewer.findings import level_points
+from volspine.viewer.findings import level_outlines, level_points
 from volspine.viewer.legend import draw_grades, grade_color
-from volspine.viewer.palette import RIGHT_COLOR
+from volspine.viewer.palette import FRAME_COLOR, RIGHT_COLOR
 from volspine.viewer.panes import PLANES, Pane, pane
 from volspine.viewer.tissue import body_mask
 from volspine.volume.grid import Grid, coverage_mm
@@ -171,6 +171,7 @@ def _draw_row(
         _mark_edges(canvas, one, box)
         _mark_crossing(canvas, one, box, center)
         if grades is not None:
+            _mark_levels(canvas, one, box, grades)
             _mark_findings(canvas, one, box, grades)
         left += width + _GAP_PX
 
@@ -201,11 +202,32 @@ def _mark_edges(canvas: Canvas, one: Pane, box: _Box) -> None:
 def _mark_crossing(canvas: Canvas, one: Pane, box: _Box, center: FloatArray) -> None:
     left, top, width, height = box
     u, v, _ = one.locate(center)
-    look = {"color": "#5ea1ff", "linewidth": 0.7, "alpha": 0.45}
+    look = {"color": _MUTED, "linewidth": 0.7, "alpha": 0.5}
     if 0 < u < 1:
         canvas.line([(left + u * width, top), (left + u * width, top + height)], **look)
     if 0 < v < 1:
         canvas.line([(left, top + v * height), (left + width, top + v * height)], **look)
+
+
+def _mark_levels(canvas: Canvas, one: Pane, box: _Box, grades: StudyGrades) -> None:
+    """Draw where the plane cuts the frame of each level."""
+    left, top, width, height = box
+    for outline in level_outlines(grades):
+        ends = [one.locate(point) for point in _crossings(one, outline)]
+        if all(0 < u < 1 and 0 < v < 1 for u, v, _ in ends):
+            line = [(left + u * width, top + v * height) for u, v, _ in ends]
+            if line:
+                canvas.line(line, color=FRAME_COLOR, linewidth=1.1, alpha=0.85)
+
+
+def _crossings(one: Pane, outline: FloatArray) -> list[FloatArray]:
+    """Return the points where a closed line of (N, 3) LPS millimetres goes through the plane."""
+    off = np.array([one.locate(point)[2] for point in outline])
+    return [
+        outline[n] + (outline[n + 1] - outline[n]) * off[n] / (off[n] - off[n + 1])
+        for n in range(len(off) - 1)
+        if (off[n] < 0) != (off[n + 1] < 0)
+    ]
 
 
 def _mark_findings(canvas: Canvas, one: Pane, box: _Box, grades: StudyGrades) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 
 from volspine.anatomy import Condition, Side
 from volspine.landmarks import CHAIN, POINTS
-from volspine.models.chain_heat import HeatMaps, fuse
+from volspine.models.chain_fuse import Told, fuse
+from volspine.models.chain_heat import HeatMaps
 from volspine.models.chain_points import ASIDE_MM
 from volspine.volume.grid import Grid
 
@@ -65,7 +66,7 @@ def heat_of(
     for p, place in enumerate(anywhere):
         if p not in silent and is_measured(grid, measured, place):
             logits[-1] += bump(grid, place, 8.0)
-    return fuse([logits], [offset], measured, grid)
+    return fuse([Told(logits, offset, measured)], grid)
 
 
 def rulers(grid: Grid) -> list[np.ndarray]:

@@ -11,7 +11,8 @@ from volspine.errors import GeometryError
 from volspine.landmarks import CHAIN, MIRRORED_POINT, POINT_OF_TARGET
 from volspine.models.chain import Candidates, Rules, name_discs
 from volspine.models.chain_decode import decode, nothing_found
-from volspine.models.chain_heat import HeatMaps, fuse, peaks
+from volspine.models.chain_fuse import Told, cell_grid, cell_mask, fuse
+from volspine.models.chain_heat import HeatMaps, peaks
 from volspine.volume.grid import Grid
 
 POINTS_OF = list(POINT_OF_TARGET)
@@ -224,13 +225,41 @@ def test_two_series_are_fused_as_the_mean_of_their_log_heat() -> None:
     logits = [rng.normal(size=(28, *grid.shape)).astype(np.float32) for _ in range(2)]
     offsets = [rng.normal(size=(27, 3, *grid.shape)).astype(np.float32) for _ in range(2)]
     inside = np.ones(grid.shape, dtype=np.bool_)
-    both = fuse(logits, offsets, inside, grid)
-    one, two = (fuse([a], [b], inside, grid) for a, b in zip(logits, offsets, strict=True))
+    told = [Told(a, b, inside) for a, b in zip(logits, offsets, strict=True)]
+    both, one, two = fuse(told, grid), fuse(told[:1], grid), fuse(told[1:], grid)
     mean = (one.log_heat + two.log_heat) / 2
     np.testing.assert_allclose(both.heat.sum(axis=(1, 2, 3)), 1.0, rtol=1e-4)
     difference = both.log_heat - mean
     assert np.ptp(difference, axis=(1, 2, 3)).max() < 1e-4
     np.testing.assert_allclose(both.offset_mm, (one.offset_mm + two.offset_mm) / 2, atol=1e-6)
+
+
+def test_where_one_series_alone_measured_it_alone_is_believed() -> None:
+    grid = Grid(spacing_mm=(4.0, 4.0, 4.0), shape=(2, 2, 2), center_mm=(0.0, 0.0, 0.0))
+    logits = np.zeros((28, 2, 2, 2), dtype=np.float32)
+    loud = logits + np.float32(3.0)
+    offset = np.zeros((27, 3, 2, 2, 2), dtype=np.float32)
+    everywhere, left = np.ones((2, 2, 2), dtype=np.bool_), np.zeros((2, 2, 2), dtype=np.bool_)
+    left[0] = True
+    both = fuse([Told(logits, offset, everywhere), Told(loud, offset + 2, left)], grid)
+    assert both.offset_mm[0, 0, :, 0, 0].tolist() == [1.0, 0.0]
+    assert both.any_disc[:, 0, 0] == pytest.approx([1 / (1 + np.exp(-1.5)), 0.5])
+    # Log heat: mean of -log 8 and -log 4 where both measured, -log 8 elsewhere.
+    ratio = both.heat[0, 0, 0, 0] / both.heat[0, 1, 0, 0]
+    assert ratio == pytest.approx(np.sqrt(2), rel=1e-5)
+
+
+def test_a_cell_is_one_by_two_by_two_voxels_about_the_same_middle() -> None:
+    voxels = Grid(spacing_mm=(4.0, 2.0, 2.0), shape=(24, 96, 128), center_mm=(1.0, 2.0, 3.0))
+    cells = cell_grid(voxels)
+    assert cells.shape == (24, 48, 64)
+    np.testing.assert_allclose(
+        cells.mm_from_index(np.array([5.0, 7.0, 9.0])),
+        voxels.mm_from_index(np.array([5.0, 14.5, 18.5])),
+    )
+    mask = np.zeros(voxels.shape, dtype=np.bool_)
+    mask[5, 15, 18] = True
+    assert np.argwhere(cell_mask(mask)).tolist() == [[5, 7, 9]]
 
 
 def test_what_was_not_measured_has_no_heat() -> None:
@@ -253,7 +282,7 @@ def test_heat_of_another_shape_is_refused() -> None:
         HeatMaps(maps.log_heat[:5], maps.any_disc, maps.offset_mm, maps.inside, CELLS)
     nowhere = np.zeros(CELLS.shape, dtype=np.bool_)
     with pytest.raises(GeometryError, match="VS-GEO-081"):
-        fuse([], [], nowhere, CELLS)
+        fuse([Told(maps.log_heat, maps.offset_mm, nowhere)], CELLS)
     with pytest.raises(GeometryError, match="VS-GEO-082"):
         candidates(np.zeros((3, 3)), np.zeros((6, 3)))
 

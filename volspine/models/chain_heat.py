@@ -1,6 +1,6 @@
 """Heat: what a localizer says of one study, read in patient millimetres.
 
-    logits and offsets of one or several series  ->  heat over cells  ->  peaks, masses, points
+    heat over cells, and offsets  ->  peaks, masses, places
 
 The heat of a point is a distribution over the measured cells. A place is read off it by votes: each
 cell near by says where the point is (its own middle plus the offset that the network gives there)
@@ -19,14 +19,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
-from scipy.special import expit, logsumexp
 
 from volspine.errors import GeometryError
 from volspine.landmarks import CHAIN, POINTS
 from volspine.types import BoolArray, FloatArray, IntArray
 from volspine.volume.grid import Grid
 
-__all__ = ["HeatMaps", "Read", "fuse", "peaks"]
+__all__ = ["HeatMaps", "Read", "peaks"]
 
 Float32 = NDArray[np.float32]
 
@@ -170,33 +169,6 @@ class Read:
 
     point_mm: FloatArray
     moment_mm: float
-
-
-def fuse(
-    logits: Sequence[Float32], offsets_mm: Sequence[Float32], inside: BoolArray, grid: Grid
-) -> HeatMaps:
-    """Return the heat of one study from what the network said of each of its series.
-
-    The mean of the log heat maps of several series, made a distribution again, is the softmax of
-    the mean of their logits; offsets are averaged.
-
-    Args:
-        logits: Of each series, (P + 1, A, B, C): the points, then any disc.
-        offsets_mm: Of each series, (P, 3, A, B, C).
-        inside: What any of them measured.
-        grid: Of the cells.
-
-    Raises:
-        GeometryError: If nothing is given, or the shapes do not fit.
-    """
-    if not logits or not inside.any():
-        raise GeometryError("no heat maps, or of nothing that was measured", code="VS-GEO-081")
-    mean = np.asarray(np.mean(logits, axis=0, dtype=np.float32))
-    masked = np.where(inside, mean[:-1], np.float32(-np.inf))
-    log_heat = masked - logsumexp(masked, axis=(1, 2, 3), keepdims=True)
-    any_disc = np.where(inside, expit(mean[-1]), np.float32(0))
-    offset = np.asarray(np.mean(offsets_mm, axis=0, dtype=np.float32))
-    return HeatMaps(log_heat.astype(np.float32), any_disc.astype(np.float32), offset, inside, grid)
 
 
 def peaks(maps: HeatMaps, *, apart_mm: float = 12.0, most: int = 40) -> FloatArray:

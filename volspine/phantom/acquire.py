@@ -36,15 +36,26 @@ def acquire(
     sigma = np.float32(_top(images) / plan.snr if noisy else 0.0)
     stored = np.empty((len(images), *plan.matrix), dtype=np.float32)
     for index, image in enumerate(images):
-        signal = (image * weight).astype(np.complex64)
         if noisy:
-            noise = rng.standard_normal((*image.shape, 2), dtype=np.float32)
-            noise *= sigma
-            signal += noise.view(np.complex64)[..., 0]
-        np.abs(_zero_fill(signal, plan), out=stored[index])
-    stored *= np.float32(FULL_SCALE / max(float(np.percentile(stored[:, ::3, ::3], 99)), 1e-6))
-    np.rint(stored, out=stored)
-    return np.minimum(stored, 4095.0, out=stored).astype(np.uint16)
+            channels = rng.standard_normal((*image.shape, 2), dtype=np.float32)
+            channels *= sigma
+        else:
+            channels = np.zeros((*image.shape, 2), dtype=np.float32)
+        channels[..., 0] += image * weight
+        np.abs(_zero_fill(channels.view(np.complex64)[..., 0], plan), out=stored[index])
+    return _digitised(stored)
+
+
+def _digitised(stored: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Scale magnitudes, in place, to 12 bits."""
+    scale = np.float32(FULL_SCALE / max(float(np.percentile(stored[:, ::3, ::3], 99)), 1e-6))
+    pixels = np.empty(stored.shape, dtype=np.uint16)
+    for image, integers in zip(stored, pixels, strict=True):
+        np.multiply(image, scale, out=image)
+        np.rint(image, out=image)
+        image.clip(0.0, 4095.0, out=image)
+        integers[...] = image
+    return pixels
 
 
 def _top(images: NDArray[np.float32]) -> float:
@@ -85,19 +96,24 @@ def _saturation(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float3
 
 def _zero_fill(image: NDArray[np.complex64], plan: SeriesPlan) -> NDArray[np.complex64]:
     """Keep the measured lines of k-space and fill the rest of the stored matrix with zeros."""
-    wide = _refit(image, plan.lines[1], plan.matrix[1])
-    return _refit(np.ascontiguousarray(wide.T), plan.lines[0], plan.matrix[0]).T
+    wide = _refit(image, plan.lines[1], plan.matrix[1], axis=1)
+    return _refit(wide, plan.lines[0], plan.matrix[0], axis=0)
 
 
-def _refit(image: NDArray[np.complex64], lines: int, length: int) -> NDArray[np.complex64]:
-    """Resample the last axis to a length from its lowest frequencies of either sign."""
-    side = image.shape[-1]
+def _refit(
+    image: NDArray[np.complex64], lines: int, length: int, *, axis: int
+) -> NDArray[np.complex64]:
+    """Resample an axis to a length from its lowest frequencies of either sign."""
+    # Ten times as fast as NumPy's in single precision. Tensors straight from specs go without.
+    from scipy.fft import fft, ifft
+
+    side = image.shape[axis]
     if side == length == lines:
         return image
-    spectrum = np.fft.fft(image)
-    filled = np.zeros((len(image), length), dtype=np.complex64)
-    kept = min(lines, length)
-    filled[:, : (kept + 1) // 2] = spectrum[:, : (kept + 1) // 2]
-    filled[:, length - kept // 2 :] = spectrum[:, side - kept // 2 :]
-    filled *= np.float32(length / side)
-    return np.asarray(np.fft.ifft(filled), dtype=np.complex64)
+    shape = (length, image.shape[1]) if axis == 0 else (image.shape[0], length)
+    filled = np.zeros(shape, dtype=np.complex64)
+    spectrum = np.moveaxis(fft(image, axis=axis, norm="forward"), axis, 0)
+    kept, target = min(lines, length), np.moveaxis(filled, axis, 0)
+    target[: (kept + 1) // 2] = spectrum[: (kept + 1) // 2]
+    target[length - kept // 2 :] = spectrum[side - kept // 2 :]
+    return np.asarray(ifft(filled, axis=axis, norm="forward", overwrite_x=True))

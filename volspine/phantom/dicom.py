@@ -104,7 +104,8 @@ def _place_of(keyword: str) -> tuple[BaseTag, bytes]:
 
 def _window(made: Acquired, number: int, pixels: NDArray[np.uint16]) -> dict[str, Text]:
     """Return a window over the values of most pixels."""
-    ends = np.percentile(pixels[::5, ::5], (0.0, 99.5)).astype(np.uint16)
+    found = np.sort(pixels[::5, ::5], axis=None)
+    ends = found[[0, int(0.995 * (found.size - 1))]]
     low, high = rescale(ends, made.filing.series[number])
     return {
         "WindowCenter": str(round(float(low + high) / 2)),
@@ -113,14 +114,23 @@ def _window(made: Acquired, number: int, pixels: NDArray[np.uint16]) -> dict[str
 
 
 def _meta(instance_uid: str, *, is_full: bool) -> bytes:
+    head, tail = _around_uid(len(instance_uid), is_full=is_full)
+    return head + instance_uid.encode("ascii") + tail
+
+
+@cache
+def _around_uid(length: int, *, is_full: bool) -> tuple[bytes, bytes]:
+    """Return the file meta before and after an instance's UID of a length."""
+    blank = "9" * length
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage if is_full else EnhancedMRImageStorage
-    meta.MediaStorageSOPInstanceUID = UID(instance_uid)
+    meta.MediaStorageSOPInstanceUID = UID(blank)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian if is_full else RLELossless
     meta.ImplementationClassUID = _IMPLEMENTATION
     stream = DicomBytesIO()
     write_file_meta_info(stream, meta, enforce_standard=True)
-    return stream.getvalue()
+    head, _, tail = stream.getvalue().partition(blank.encode("ascii"))
+    return head, tail
 
 
 def _pixel_data(pixels: NDArray[np.uint16], *, is_full: bool) -> list[bytes]:

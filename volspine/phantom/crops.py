@@ -195,6 +195,11 @@ def _crop(cutout: Cutout, part: Part | None, points_mm: FloatArray) -> Crop:
         shown = cutout.slices
         where = slice(shown.start - cutout.first, shown.stop - cutout.first)
         image[where] = part.slices_at(column, row, shown) * mask[where]
+    if cutout.place.plan.protocol is Protocol.AXIAL_T2 and affine[2, 0] < 0:
+        # Slices steeper than 45 degrees are filed towards the back, which is towards the feet.
+        image, mask = image.flip(0), mask.flip(0)
+        affine[:3, 3] += affine[:3, 0] * (len(image) - 1)
+        affine[:3, 0] *= -1.0
     index = np.linalg.solve(affine[:3, :3], (points_mm - affine[:3, 3]).T).T
     return Crop(image, mask, torch.from_numpy(affine), torch.from_numpy(index).float())
 

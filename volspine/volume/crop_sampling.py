@@ -38,9 +38,10 @@ def sample_reference(cut: Cut, mask: BoolArray) -> VoxelArray:
         return _resampled(cut) * mask
     image = np.zeros(cut.shape, dtype=np.float32)
     voxels = cut.place.stack.voxels
-    for d, k in cut.shown:
+    lines = np.broadcast_to(cut.in_plane(), (len(cut.shown), 2, 3))
+    for (d, k), line in zip(cut.shown, lines, strict=True):
         source = np.eye(4)
-        source[:2] = np.insert(cut.in_plane(k, d), 2, 0.0, axis=1)
+        source[:2] = np.insert(line, 2, 0.0, axis=1)
         image[d] = resample(voxels[:, :, k : k + 1], source, (*cut.shape[1:], 1))[:, :, 0]
     return image * mask
 
@@ -72,14 +73,35 @@ def sample_fast(
         mask: Its `measured()`.
         voxels: Of its stack, slices first.
     """
-    image = torch.zeros(cut.shape, device=voxels.device)
     if cut.slices is None:
         image = _sampled(voxels[None, None], _lattice(cut, voxels)[None])[0, 0]
     elif cut.shown:
-        wanted = voxels[[k for _, k in cut.shown]]
-        found = _sampled(wanted[:, None], _lattice_in_plane(cut, voxels))[:, 0]
-        image[[d for d, _ in cut.shown]] = found
+        image = torch.zeros(cut.shape, device=voxels.device)
+        image[[d for d, _ in cut.shown]] = _in_slices(cut, voxels)
+    else:
+        image = torch.zeros(cut.shape, device=voxels.device)
     return image * torch.from_numpy(mask).to(voxels.device)
+
+
+def _in_slices(cut: Cut, voxels: torch.Tensor) -> torch.Tensor:
+    """Return the slices shown, (shown, H, W): as channels where they share one lattice."""
+    index = _index_in_plane(cut)
+    low, high = _box(index, cut.place.stack.shape[:2])
+    part = voxels[:, low[1] : high[1], low[0] : high[0]][[k for _, k in cut.shown]]
+    sizes = (high[0] - low[0], high[1] - low[1])
+    lattice = _scaled(index - torch.tensor(low, dtype=torch.float64), sizes, voxels)
+    if len(lattice) == 1:
+        return _sampled(part[None], lattice)[0]
+    return _sampled(part[:, None], lattice)[:, 0]
+
+
+def _box(index: torch.Tensor, sizes: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Return the first pixel and the one behind the last that a lattice needs, of each axis."""
+    flat = index.reshape(-1, 2)
+    lowest, highest = flat.amin(dim=0).floor().tolist(), flat.amax(dim=0).ceil().tolist()
+    low = [min(max(int(n) - 1, 0), size - 1) for n, size in zip(lowest, sizes, strict=True)]
+    high = [max(min(int(n) + 2, size), 1) for n, size in zip(highest, sizes, strict=True)]
+    return low, [max(end, start + 1) for start, end in zip(low, high, strict=True)]
 
 
 def _sampled(values: torch.Tensor, lattice: torch.Tensor) -> torch.Tensor:
@@ -94,13 +116,11 @@ def _scaled(index: torch.Tensor, sizes: tuple[int, ...], like: torch.Tensor) -> 
     return (2.0 * index / last - 1.0).to(device=like.device, dtype=like.dtype)
 
 
-def _lattice_in_plane(cut: Cut, like: torch.Tensor) -> torch.Tensor:
-    """Return column and row for every pixel of the slices shown, shape (shown, H, W, 2)."""
-    lines = torch.from_numpy(np.stack([cut.in_plane(k, d) for d, k in cut.shown]))
+def _index_in_plane(cut: Cut) -> torch.Tensor:
+    """Return column and row for every pixel of the slices shown, (shown or 1, H, W, 2)."""
+    line = torch.from_numpy(cut.in_plane())[:, None, None]  # shown or 1, 1, 1, 2, 3
     rows, columns = (torch.arange(n, dtype=torch.float64) for n in cut.shape[1:])
-    line = lines[:, None, None]  # shown, 1, 1, 2, 3
-    index = line[..., 0] * rows[:, None, None] + line[..., 1] * columns[:, None] + line[..., 2]
-    return _scaled(index, cut.place.stack.shape[:2], like)
+    return line[..., 0] * rows[:, None, None] + line[..., 1] * columns[:, None] + line[..., 2]
 
 
 def _lattice(cut: Cut, like: torch.Tensor) -> torch.Tensor:

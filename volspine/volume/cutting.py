@@ -36,6 +36,9 @@ from volspine.volume.placement import even_affine, measured, uneven_index
 
 __all__ = ["Cut", "Place", "best_cut", "cut_native", "cut_window", "places_of", "plane_shown"]
 
+_SAME_PIXELS = 1e-3
+"""Slices whose pixels lie behind one another to this part of a pixel are sampled as one."""
+
 _DRAWBACKS = ("after a contrast agent", "reformatted from another series", "fat suppressed")
 
 
@@ -94,29 +97,40 @@ class Cut:
         """Pairs of a slice of the crop and the stack's slice that it shows."""
         return tuple((d, k) for d, k in enumerate(self.slices or ()) if k >= 0)
 
-    def in_plane(self, k: int, d: int) -> Float[np.ndarray, "2 3"]:
-        """Return the column and row in slice k of the stack, from (row, column, 1) in slice d."""
-        affine = self.place.stack.affine_lps
-        to_pixels = np.linalg.pinv(affine[:3, :2])
-        first = self.affine_lps[:3, 3] + d * self.affine_lps[:3, 0]
-        lattice = np.column_stack([self.affine_lps[:3, 1:3], first])
-        lattice[:, 2] -= self.place.stack.slice_origins_mm[k]
-        return np.asarray(to_pixels @ lattice, dtype=np.float64)
+    def in_plane(self) -> Float[np.ndarray, "shown 2 3"]:
+        """Return column and row of the stack from (row, column, 1), for each slice shown.
+
+        Slices of an even pile share one such map; then there is one for all of them.
+        """
+        stack = self.place.stack
+        crop, native = np.array(self.shown, dtype=np.int64).reshape(-1, 2).T
+        starts = self.affine_lps[:3, 3] + crop[:, None] * self.affine_lps[:3, 0]
+        to_pixels = np.linalg.pinv(stack.affine_lps[:3, :2])
+        shifts = (starts - stack.slice_origins_mm[native]) @ to_pixels.T
+        turn = to_pixels @ self.affine_lps[:3, 1:3]
+        if len(shifts) and np.abs(shifts - shifts[0]).max() < _SAME_PIXELS:
+            shifts = shifts[:1]
+        turns = np.broadcast_to(turn, (len(shifts), 2, 2))
+        return np.concatenate([turns, shifts[:, :, None]], axis=2)
 
     def measured(self) -> BoolArray:
         """Return where the stack measured, (D, H, W): within half a voxel of a voxel's centre."""
-        mask = np.zeros(self.shape, dtype=np.bool_)
         if self.slices is None:
             return _measured_between(self)
-        rows, columns = (np.arange(n, dtype=np.float64) for n in self.shape[1:])
-        for d, k in self.shown:
-            inside = np.ones(self.shape[1:], dtype=np.bool_)
-            sizes = self.place.stack.shape[:2]
-            for line, size in zip(self.in_plane(k, d), sizes, strict=True):
-                index = line[0] * rows[:, None] + line[1] * columns + line[2]
-                inside &= np.abs(index - (size - 1) / 2) <= size / 2
-            mask[d] = inside
+        mask = np.zeros(self.shape, dtype=np.bool_)
+        if self.shown:
+            mask[[d for d, _ in self.shown]] = self._measured_in_plane()
         return mask
+
+    def _measured_in_plane(self) -> BoolArray:
+        lines = self.in_plane()[:, None, None]  # shown or 1, 1, 1, 2, 3
+        rows, columns = (np.arange(n, dtype=np.float64) for n in self.shape[1:])
+        inside = np.ones((len(lines), *self.shape[1:]), dtype=np.bool_)
+        for axis, size in enumerate(self.place.stack.shape[:2]):
+            line = lines[..., axis, :]
+            index = line[..., 0] * rows[:, None] + line[..., 1] * columns + line[..., 2]
+            inside &= np.abs(index - (size - 1) / 2) <= size / 2
+        return inside
 
     @property
     def gap_mm(self) -> float:

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentError
 
-from volspine.data.datamodule import RsnaDataModule
+from volspine.cli.recipes import kind_of
 from volspine.data.lightning import (
     CSVLogger,
     LearningRateMonitor,
@@ -41,7 +41,6 @@ from volspine.errors import ConfigurationError, WeightsError
 from volspine.grades import RESEARCH_USE
 from volspine.jobs import write_text
 from volspine.tasks.callbacks import StopOnNonFiniteLoss
-from volspine.tasks.grading import GradingTask
 
 __all__ = ["find_checkpoint", "run_lightning"]
 
@@ -85,16 +84,17 @@ class _SaveConfig(SaveConfigCallback):
 
 
 class _Cli(LightningCLI):
-    """LightningCLI with our task, our run folder, and no trust in checkpoints."""
+    """LightningCLI with one of our tasks, our run folder, and no trust in checkpoints."""
 
     def __init__(self, arguments: list[str]) -> None:
         command = next((word for word in arguments if word in _COMMANDS), "fit")
+        self.kind = kind_of(arguments)
         plain_errors: dict[str, Any] = {"exit_on_error": False}
         # Each command saves its own configuration, so that a test does not overwrite a fit's.
         name = "config.yaml" if command == "fit" else f"{command}_config.yaml"
         super().__init__(
-            GradingTask,
-            RsnaDataModule,
+            self.kind.task,
+            self.kind.data,
             args=arguments,
             seed_everything_default=0,
             auto_configure_optimizers=False,
@@ -109,8 +109,9 @@ class _Cli(LightningCLI):
         return {name: set(skipped) for name, skipped in _COMMANDS.items()}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Tell the grader the shape of the grid."""
-        parser.link_arguments("data.grid.shape", "model.grader.init_args.shape", compute_fn=list)
+        """Tell the grader the shape of the grid, where there is a grader."""
+        for source, target in self.kind.links:
+            parser.link_arguments(source, target, compute_fn=list)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, turning every complaint into one line.
@@ -148,7 +149,10 @@ class _Cli(LightningCLI):
             kwargs["logger"] = [table, board]
         if config.enable_progress_bar is None:
             kwargs["enable_progress_bar"] = sys.stderr.isatty()
-        ours = _callbacks(root, chooses=self._chooses(), logs=config.logger is not False)
+        if sys.stderr.isatty() and hasattr(self.datamodule, "progress"):
+            self.datamodule.progress = _show_progress
+        monitor = self.kind.monitor if self._chooses() else None
+        ours = _callbacks(root, monitor=monitor, logs=config.logger is not False)
         kwargs["callbacks"] = [*(config.callbacks or []), *ours]
         return super().instantiate_trainer(**kwargs)
 
@@ -163,7 +167,7 @@ class _Cli(LightningCLI):
         return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
 
     def after_test(self) -> None:
-        """Print the score beside the prior."""
+        """Print what the test came to; of a grader, the score beside the prior."""
         print(f"{self.model.evaluation}\n{RESEARCH_USE}")
 
 
@@ -200,17 +204,21 @@ def find_checkpoint(name: str | Path, run: Path) -> Path:
     return path
 
 
-def _callbacks(root: Path, *, chooses: bool, logs: bool) -> list[pl.Callback]:
+def _callbacks(root: Path, *, monitor: str | None, logs: bool) -> list[pl.Callback]:
     folder = root / "checkpoints"
     watch: list[pl.Callback] = [StopOnNonFiniteLoss(), _checkpoint(folder, "last", None)]
-    if chooses:
-        watch.append(_checkpoint(folder, "best", "val/score"))
+    if monitor:
+        watch.append(_checkpoint(folder, "best", monitor))
     return [*watch, LearningRateMonitor("epoch")] if logs else watch
 
 
 def _checkpoint(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
     # At the end of the epoch, not of its validation: what is resumed then is a whole epoch.
     return ModelCheckpoint(folder, name, monitor=monitor, save_on_train_epoch_end=True)
+
+
+def _show_progress(done: int, wanted: int) -> None:
+    print(f"\r{done} of {wanted} maps", end="\n" if done == wanted else "", file=sys.stderr)
 
 
 def _first_sentence(text: str) -> str:

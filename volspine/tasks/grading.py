@@ -34,13 +34,15 @@ from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.tasks.evaluation import Evaluation, evaluate, predictions_csv
+from volspine.tasks.plain import (
+    CHECKPOINT_KEY,
+    drop_unplain_hyperparameters,
+    parameter_groups,
+)
 from volspine.tasks.schedule import Schedule
 from volspine.types import FloatArray, IntArray
 
 __all__ = ["CHECKPOINT_KEY", "GradingTask"]
-
-CHECKPOINT_KEY = "volspine"
-"""Where a checkpoint holds what prediction needs."""
 
 _SCHEDULE = Schedule()
 
@@ -76,8 +78,7 @@ class GradingTask(pl.LightningModule):
             # Lightning advises to ignore modules, which would lose the recipe that the CLI gives.
             warnings.simplefilter("ignore")
             self.save_hyperparameters(logger=False)
-        for name in [name for name, value in self.hparams.items() if not _is_plain(value)]:
-            del self.hparams[name]
+        drop_unplain_hyperparameters(self)
         self.grader = grader
         self.loss = loss or GradingLoss()
         self.make_optimizer = optimizer
@@ -101,7 +102,7 @@ class GradingTask(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, which advances with every step."""
-        optimizer = self.make_optimizer(_parameter_groups(self.grader))
+        optimizer = self.make_optimizer(parameter_groups(self.grader))
         total = max(int(self.trainer.estimated_stepping_batches), 1)
         scheduler = self.schedule.scheduler(optimizer, total)
         return {
@@ -233,24 +234,6 @@ class GradingTask(pl.LightningModule):
 
     def _folder(self) -> Path:
         return Path(self.trainer.default_root_dir)
-
-
-def _parameter_groups(grader: nn.Module) -> list[dict[str, Any]]:
-    """Return the weights, and apart from them, undecayed, what scales, shifts and cuts."""
-    named = [(name, p) for name, p in grader.named_parameters() if p.requires_grad]
-    free = {name for name, p in named if p.ndim < 2 or name.startswith("link.")}
-    return [
-        {"params": [p for name, p in named if name not in free]},
-        {"params": [p for name, p in named if name in free], "weight_decay": 0.0},
-    ]
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return all(_is_plain(each) for each in value.values())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | int | float | bool)
 
 
 def _fingerprint(key: str) -> str:

@@ -1,0 +1,172 @@
+"""LocalizationTask: how a localizer is trained, chosen and tested; the localizer is injected.
+
+A checkpoint carries what prediction needs as plain data under the key `volspine`, so that it loads
+with `weights_only=True` and no class name in it is ever looked up:
+
+    version        of this library
+    model          the localizer's recipe: name in a closed list, and its arguments
+    data           grid, and who was trained on
+    validation     the errors of this very state, where there was a validation set
+"""
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from volspine import __version__
+from volspine.data.lightning import pl
+from volspine.errors import ConfigurationError
+from volspine.jobs import write_text
+from volspine.models.localizer import Localizer, Located, average_mirrors
+from volspine.models.localizer_loss import LocalizerLoss
+from volspine.models.localizer_readout import SoftPoints, locate_soft
+from volspine.tasks.localization_errors import PointErrors
+from volspine.tasks.plain import CHECKPOINT_KEY, drop_unplain_hyperparameters, parameter_groups
+from volspine.tasks.schedule import Schedule
+
+__all__ = ["LocalizationTask"]
+
+_SCHEDULE = Schedule(warmup=0.05, final=0.01)
+
+MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
+Batch = dict[str, Any]
+
+
+class LocalizationTask(pl.LightningModule):
+    """Train, validate and test a localizer.
+
+    Args:
+        localizer: From one series to `Located`.
+        loss: From what the localizer says and where the points are to `loss` and its parts.
+        optimizer: From parameters to an optimizer.
+        schedule: How the learning rate goes.
+        average_mirrors: Whether validation and test look at each series and its mirror image.
+    """
+
+    def __init__(
+        self,
+        localizer: Localizer,
+        *,
+        loss: LocalizerLoss | None = None,
+        optimizer: MakeOptimizer = torch.optim.AdamW,
+        schedule: Schedule = _SCHEDULE,
+        average_mirrors: bool = True,
+    ) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            # Lightning advises to ignore modules, which would lose the recipe that the CLI gives.
+            warnings.simplefilter("ignore")
+            self.save_hyperparameters(logger=False)
+        drop_unplain_hyperparameters(self)
+        self.localizer = localizer
+        self.loss = loss or LocalizerLoss()
+        self.make_optimizer = optimizer
+        self.schedule = schedule
+        self.average_mirrors = average_mirrors
+        self.evaluation: PointErrors | None = None
+        self._errors = PointErrors()
+
+    def forward(self, image: Tensor, mask: Tensor) -> SoftPoints:
+        """Return the place of every point."""
+        if self.average_mirrors:
+            located = average_mirrors(self.localizer, image, mask)
+        else:
+            located = self.localizer(image, mask)
+        return locate_soft(Located(*(each.float() for each in located)), self.localizer)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and its schedule, which advances with every step."""
+        optimizer = self.make_optimizer(parameter_groups(self.localizer))
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        scheduler = self.schedule.scheduler(optimizer, total)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        del batch_idx
+        maps = self.localizer.maps(batch["image"], batch["mask"])
+        parts = self.loss(maps, batch["points_index"], batch["visible"])
+        size = len(batch["study_id"])
+        named = {f"train/{name}": value.detach() for name, value in parts.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=size)
+        self.log("loss", parts["loss"].detach(), prog_bar=True, logger=False, batch_size=size)
+        loss: Tensor = parts["loss"]
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure the errors of a batch."""
+        del batch_idx
+        self._measure(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what the errors come to."""
+        found = self._recall().summary()
+        self.log("val/error", found.pop("error"), prog_bar=True)
+        self.log_dict({f"val/{name}": value for name, value in found.items()})
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure the errors of a batch."""
+        del batch_idx
+        self._measure(batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Log what the errors come to and write `test_metrics.json`."""
+        result = self.evaluation = self._recall()
+        self.log_dict({f"test/{name}": value for name, value in result.summary().items()})
+        if self.trainer.is_global_zero:
+            text = json.dumps({**result.to_dict(), "data": self._recipe()}, indent=1)
+            write_text(Path(self.trainer.default_root_dir) / "test_metrics.json", text + "\n")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put in what prediction needs, as plain data."""
+        logged = self.trainer.callback_metrics
+        checkpoint[CHECKPOINT_KEY] = {
+            "version": __version__,
+            "model": self.localizer.recipe,
+            "data": self._recipe(),
+            "validation": {
+                name: float(value) for name, value in logged.items() if name.startswith("val/")
+            },
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check whose checkpoint it is.
+
+        Raises:
+            ConfigurationError: If the checkpoint is of another model.
+        """
+        kept = checkpoint.get(CHECKPOINT_KEY)
+        mine = self.localizer.recipe
+        if isinstance(kept, Mapping) and kept.get("model") != mine:
+            theirs = kept.get("model") or {}
+            odd = sorted(k for k in {*mine, *theirs} if mine.get(k) != theirs.get(k))
+            raise ConfigurationError(
+                f"the checkpoint is of another localizer: {', '.join(odd)} differ",
+                remedy="use the recipe that it was trained with",
+                code="VS-CFG-106",
+            )
+
+    def _measure(self, batch: Batch) -> None:
+        found = self(batch["image"], batch["mask"])
+        spacing = torch.tensor(self.localizer.spacing_mm, device=found.voxels.device)
+        away = ((found.voxels - batch["points_index"]) * spacing).norm(dim=-1)
+        self._errors.add(away, found.presence, batch["visible"])
+
+    def _recall(self) -> PointErrors:
+        """Return the errors of this epoch and begin anew."""
+        result, self._errors = self._errors, PointErrors()
+        return result
+
+    def _recipe(self) -> dict[str, Any]:
+        data: Any = getattr(self.trainer, "datamodule", None)
+        recipe: dict[str, Any] = {} if data is None else data.recipe()
+        return recipe

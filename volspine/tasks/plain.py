@@ -1,0 +1,37 @@
+"""What the tasks share: checkpoints of plain data, and which weights decay."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from volspine.data.lightning import pl
+
+__all__ = ["CHECKPOINT_KEY", "drop_unplain_hyperparameters", "parameter_groups"]
+
+CHECKPOINT_KEY = "volspine"
+"""Where a checkpoint holds what prediction needs."""
+
+
+def drop_unplain_hyperparameters(task: pl.LightningModule) -> None:
+    """Forget those saved hyper-parameters of a task that are more than plain data."""
+    for name in [name for name, value in task.hparams.items() if not _is_plain(value)]:
+        del task.hparams[name]
+
+
+def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Return the weights, and apart from them, undecayed, what scales, shifts and cuts."""
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    free = {name for name, p in named if p.ndim < 2 or name.startswith("link.")}
+    return [
+        {"params": [p for name, p in named if name not in free]},
+        {"params": [p for name, p in named if name in free], "weight_decay": 0.0},
+    ]
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(_is_plain(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)

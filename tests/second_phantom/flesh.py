@@ -98,7 +98,11 @@ def _bowel(canvas, trunk, coarse, rng):
     labels, field = canvas.labels[:, cut], coarse[:, cut]
     kind = smooth_noise(rng, labels.shape, (30, 34, 40))
     y, z = canvas.axis(1)[None, cut, None], trunk.z[None, None, :]
-    room = (labels == Tissue.BELLY_FAT) & (y < trunk.spine - 24) & (z < rng.uniform(40, 75))
+    room = (
+        (labels == Tissue.BELLY_FAT)
+        & (y < trunk.spine - 24)
+        & (z < rng.uniform(40, 75) + 18 * kind)
+    )
     fill = rng.uniform(-0.5, 0.5)
     np.copyto(labels, np.uint8(Tissue.GUT_WALL), where=room & (field > fill))
     inside = room & (field > fill + 0.28)

@@ -29,7 +29,7 @@ class Protocol2:
         middle_mm: (3,) middle of the picture.
         turn: Degrees about the long axis.
         reach_mm: Distance at which the coil's signal has fallen to 1 / e.
-        snr: Of the brightest tissue.
+        snr: Of the brightest hundredth of the picture.
         band: Whether signal in front of the spine is saturated.
     """
 
@@ -50,7 +50,7 @@ def draw_plans(rng, kinds=("t1", "t2")):
     middle = np.array([rng.normal(0, 3), rng.normal(-12, 14), rng.normal(-8, 11)])
     slices, gap = int(rng.integers(13, 18)), rng.uniform(4.0, 5.0)
     field, matrix = rng.uniform(255, 325), int(rng.choice([256, 288, 320]))
-    reach, snr = np.exp(rng.uniform(np.log(55), np.log(220))), rng.uniform(18, 60)
+    reach, snr = np.exp(rng.uniform(np.log(55), np.log(220))), rng.uniform(30, 110)
     return [
         Protocol2(
             kind=kind,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from volspine.anatomy import TARGETS, Finding, Side
+from volspine.errors import ConfigurationError
 from volspine.phantom.spec import Cohort, Noise, Spec
 from volspine.phantom.targets import THRESHOLDS
 from volspine.phantom.truth import build_truth
@@ -52,6 +53,14 @@ def test_a_pair_differs_in_one_grade_and_in_no_person(index):
     assert there.pair.grades == here.pair.grades[::-1]
     assert here.pair.partner == there.spec.study_id
     assert here.anatomy.subject.size == there.anatomy.subject.size
+
+
+def test_a_pair_that_never_comes_out_ends_with_a_remedy(monkeypatch):
+    spec = Spec(seed=2, cohort=Cohort.PAIRS)
+    alike = build_truth(replace(spec, cohort=Cohort.PROBE))
+    monkeypatch.setattr("volspine.phantom.truth._build", lambda *_: alike)
+    with pytest.raises(ConfigurationError, match="VS-CFG-109"):
+        build_truth(spec)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.anatomy import LEVELS, TARGETS, Finding, Side, Target
+from volspine.errors import ConfigurationError
 from volspine.phantom.anatomy import ROOT_PLANE_MM, Anatomy, assemble, sideways
 from volspine.phantom.canal import roof, sac_centre, wall
 from volspine.phantom.distractors import distract
@@ -93,11 +94,18 @@ def _build(spec: Spec, measures: FloatArray) -> Truth:
     return Truth(spec, anatomy, measured, areas, grades, severity, landmarks(anatomy))
 
 
+_PAIR_DRAWS = 100
+
+
 def _paired(spec: Spec) -> Truth:
-    """Build one of two studies that differ in one grade; draw again until that is all."""
+    """Build one of two studies that differ in one grade; draw again until that is all.
+
+    Raises:
+        ConfigurationError: If no draw of many does so; mostly the first one does.
+    """
     rng = spec.stream(Stage.SEVERITY)
     partner = replace(spec, index=spec.index ^ 1).study_id
-    while True:
+    for _ in range(_PAIR_DRAWS):
         grades = rng.integers(0, 3, len(TARGETS))
         changed = int(rng.integers(0, len(TARGETS)))
         other = grades.copy()
@@ -110,6 +118,11 @@ def _paired(spec: Spec) -> Truth:
             here, there = truths if spec.index % 2 == 0 else truths[::-1]
             steps = (int(here.grades[changed]), int(there.grades[changed]))
             return replace(here, pair=Pair(partner, TARGETS[changed], steps))
+    raise ConfigurationError(
+        f"no pair of studies that differ in one grade in {_PAIR_DRAWS} draws",
+        remedy="choose another seed or index",
+        code="VS-CFG-109",
+    )
 
 
 def landmarks(anatomy: Anatomy) -> FloatArray:

@@ -1,10 +1,16 @@
-"""`volspine bundle`: checkpoints of `volspine fit` -> a model folder that `predict` loads."""
+"""`volspine bundle`: checkpoints of `volspine fit` -> a model folder that `predict` loads.
+
+volspine bundle GRADER.ckpt --out DIR                            a grader alone
+volspine bundle GRADER.ckpt --localizer LOCALIZER.ckpt --out DIR
+volspine bundle --localizer LOCALIZER.ckpt --out DIR --overwrite  into a bundle that is there
+"""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from volspine.inference.card import Card
     from volspine.inference.checkpoint import Checkpoint
 
 __all__ = ["add_arguments", "run"]
@@ -14,12 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "checkpoints",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="CKPT",
-        help="checkpoint of volspine fit; several of one recipe make an ensemble",
+        help="checkpoint of volspine fit; several of one recipe make an ensemble; none keeps the "
+        "graders of the bundle that is there",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder")
+    parser.add_argument(
+        "--localizer", type=Path, metavar="CKPT", help="checkpoint of a localizer, to go with it"
+    )
     parser.add_argument("--name", help="name of the model; the folder's if omitted")
     parser.add_argument("--trained-on", metavar="TEXT", help="the training data, in words")
     parser.add_argument(
@@ -39,12 +49,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the bundle."""
-    import numpy as np
+    from dataclasses import replace
 
     from volspine.inference.bundle import write_bundle
+    from volspine.inference.checkpoint import read_localizer
+
+    states, recipe, card = _graders(arguments)
+    found = None if arguments.localizer is None else read_localizer(arguments.localizer)
+    place = write_bundle(
+        arguments.out,
+        states,
+        recipe=recipe,
+        card=card if found is None else replace(card, localizer=found.facts),
+        localizer=None if found is None else found.localizer,
+        overwrite=arguments.overwrite,
+    )
+    also = "" if found is None else ", with a localizer"
+    print(f"{place}: {len(states)} member(s), trained on {card.trained_on}{also}")
+    return 0
+
+
+def _graders(arguments: argparse.Namespace) -> "tuple[list[dict[str, Any]], Any, Card]":
+    """Return states, recipe and card of the checkpoints, or else of the bundle that is there."""
+    import numpy as np
+
+    from volspine.errors import ConfigurationError
+    from volspine.inference.bundle import load_bundle
     from volspine.inference.card import Card
     from volspine.inference.checkpoint import read_checkpoint, same_kind
 
+    if not arguments.checkpoints:
+        if arguments.localizer is None:
+            raise ConfigurationError(
+                "no checkpoint was named",
+                remedy="name checkpoints of graders, or a localizer's with --localizer",
+                code="VS-CFG-107",
+            )
+        kept = load_bundle(arguments.out)
+        return [grader.state_dict() for grader in kept.graders], kept.recipe["model"], kept.card
     checkpoints = [read_checkpoint(path) for path in arguments.checkpoints]
     first = same_kind(checkpoints)
     card = Card(
@@ -55,12 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         grid=first.grid,
         held_out={} if arguments.metrics is None else _held_out(arguments.metrics),
     )
-    states = [checkpoint.state for checkpoint in checkpoints]
-    place = write_bundle(
-        arguments.out, states, recipe=first.model, card=card, overwrite=arguments.overwrite
-    )
-    print(f"{place}: {len(states)} member(s), trained on {card.trained_on}")
-    return 0
+    return [checkpoint.state for checkpoint in checkpoints], first.model, card
 
 
 def _in_words(checkpoint: "Checkpoint") -> str:

@@ -6,6 +6,7 @@
      "held_out": {"score": ..., "prior": ..., "studies": ...},
      "frequencies": 25 x 3, "temperature": 25,
      "grid": {"spacing_mm": ..., "shape": ...},
+     "localizer": {"people": ..., "validation": ...},   where there is one
      "files": {"weights.safetensors": {"sha256": ..., "bytes": ...}, "recipe.yaml": {...}}}
 """
 
@@ -49,6 +50,7 @@ class Card:
             for both sides.
         grid: The lattice the model sees, without a centre.
         held_out: `score` on studies never trained on, `prior` on the same ones, and `studies`.
+        localizer: What is known of the localizer; empty where there is none.
         files: For each file of the bundle, `sha256` and `bytes`.
     """
 
@@ -59,6 +61,7 @@ class Card:
     grid: Grid
     temperature: FloatArray = field(default_factory=lambda: np.ones(len(TARGETS)))
     held_out: Mapping[str, Any] = field(default_factory=dict)
+    localizer: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,6 +97,7 @@ def card_to_dict(card: Card) -> dict[str, Any]:
         "frequencies": np.asarray(card.frequencies).tolist(),
         "temperature": np.asarray(card.temperature).tolist(),
         "grid": {"spacing_mm": list(card.grid.spacing_mm), "shape": list(card.grid.shape)},
+        **({"localizer": dict(card.localizer)} if card.localizer else {}),
         "files": {name: dict(entry) for name, entry in card.files.items()},
     }
 
@@ -114,6 +118,7 @@ def card_from_dict(data: Mapping[str, Any]) -> Card:
             temperature=np.array(data["temperature"], dtype=np.float64),
             grid=grid_from_dict(data["grid"]),
             held_out=dict(data["held_out"]),
+            localizer=dict(data.get("localizer", {})),
             files={str(name): dict(entry) for name, entry in data["files"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -178,6 +183,20 @@ def _markdown_head(card: Card) -> list[str]:
         f"- Held-out weighted log loss (lower is better): {held_out or 'not measured'}",
         f"- Input: {grid}; preprocessing version {PREPROCESSING_VERSION}",
         f"- Weights sha256: `{card.weights_sha256}`",
+        *_markdown_localizer(card),
+    ]
+
+
+def _markdown_localizer(card: Card) -> list[str]:
+    if not card.localizer:
+        return []
+    people = card.localizer.get("people", {}).get("train", "an unknown number of")
+    errors = card.localizer.get("validation", {})
+    found = "; ".join(f"{name.removeprefix('val/')}: {value}" for name, value in errors.items())
+    told = f"single series of others, one at a time (mm, shares): {found or 'not measured'}"
+    return [
+        f"- Localizer: trained on phantoms of {people} people; {told}",
+        f"- Localizer sha256: `{card.files.get('localizer.safetensors', {}).get('sha256', '')}`",
     ]
 
 

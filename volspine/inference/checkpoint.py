@@ -19,12 +19,13 @@ from torch import Tensor
 from volspine.data.cache import PREPROCESSING_VERSION
 from volspine.errors import ConfigurationError, WeightsError
 from volspine.inference.card import grid_from_dict
+from volspine.models.localizer import Localizer, build_localizer
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
 
-__all__ = ["Checkpoint", "read_checkpoint", "same_kind"]
+__all__ = ["Checkpoint", "LocalizerCheckpoint", "read_checkpoint", "read_localizer", "same_kind"]
 
-_KEY, _PREFIX = "volspine", "grader."
+_KEY, _PREFIX, _LOCALIZER_PREFIX = "volspine", "grader.", "localizer."
 _REMEDY = "give a checkpoint written by: volspine fit"
 
 
@@ -63,6 +64,49 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return _checkpoint(kept, content["state_dict"], place)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigurationError) as error:
         raise _unusable(place, f"a field is malformed ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True)
+class LocalizerCheckpoint:
+    """A localizer from a checkpoint, and what is known of it.
+
+    Attributes:
+        localizer: In evaluation mode.
+        facts: Plain data: `people` it was trained on, and its errors of `validation`.
+    """
+
+    localizer: Localizer
+    facts: Mapping[str, Any]
+
+
+def read_localizer(path: str | Path) -> LocalizerCheckpoint:
+    """Read a checkpoint of `volspine fit` for a localizer.
+
+    Raises:
+        WeightsError: If it is missing, damaged, holds anything but tensors and plain data, or is
+            not of a localizer.
+    """
+    place = Path(path)
+    content = _load(place)
+    kept, state = content.get(_KEY), content.get("state_dict")
+    if not isinstance(kept, Mapping) or not isinstance(state, Mapping):
+        raise _unusable(place, "it does not say how to build its model")
+    try:
+        localizer = build_localizer(kept["model"])
+        inner = {
+            name.removeprefix(_LOCALIZER_PREFIX): tensor
+            for name, tensor in state.items()
+            if name.startswith(_LOCALIZER_PREFIX)
+        }
+        localizer.load_state_dict(inner)
+        people = {name: int(count) for name, count in kept["data"]["people"].items()}
+        errors = {name: round(float(v), 3) for name, v in kept["validation"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigurationError) as error:
+        raise _unusable(place, f"it is not of a localizer ({type(error).__name__})") from error
+    except RuntimeError as error:
+        raise _unusable(place, "its weights are not those of its localizer") from error
+    facts = {"people": people, "validation": errors}
+    return LocalizerCheckpoint(localizer.eval(), facts)
 
 
 def same_kind(checkpoints: list[Checkpoint]) -> Checkpoint:

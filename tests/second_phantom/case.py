@@ -8,6 +8,7 @@ from tests.second_phantom import bones
 from tests.second_phantom.build import draw_build
 from tests.second_phantom.canvas import Canvas
 from tests.second_phantom.column import Column, stand
+from tests.second_phantom.contrast import draw_texture
 from tests.second_phantom.flesh import paint_flesh
 from tests.second_phantom.nerves import paint_nerves
 from tests.second_phantom.scan import acquire, draw_plans
@@ -49,18 +50,26 @@ class Person:
     def __init__(self, seed, index):
         self.key = (seed, index)
         self.column, self.canvas, self.points_mm = paint(seed, index)
+        rng = np.random.default_rng([seed, index, 3])
+        self.texture = draw_texture(rng, self.canvas.labels.shape)
+        self._series = {}
 
     def scanned(self, change=None):
         """Return a case; the same one for the same change."""
         plans = draw_plans(np.random.default_rng([*self.key, 1]))
         if change:
             plans = [change(plan) for plan in plans]
-        series = [
-            acquire(self.canvas, self.column, plan, np.random.default_rng([*self.key, 2, n]))
-            for n, plan in enumerate(plans)
-        ]
+        series = [self._acquired(n, plan) for n, plan in enumerate(plans)]
         study = Study(name="second-{}-{}".format(*self.key), series=series)
         return Case(study, self.points_mm, self.canvas, self.column, tuple(plans))
+
+    def _acquired(self, number, plan):
+        """Return a series; kept, since many rows of a table leave plans alone."""
+        key = (number, repr(plan))
+        if key not in self._series:
+            rng = np.random.default_rng([*self.key, 2, number])
+            self._series[key] = acquire(self.canvas, self.column, plan, rng, self.texture)
+        return self._series[key]
 
 
 def paint(seed, index):

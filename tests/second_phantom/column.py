@@ -37,15 +37,16 @@ class Column:
         return (top * (1 + w) + low * (1 - w)) / 4
 
     def frame(self, place):
-        """Return middle and axes of the canal at a place along it."""
+        """Return middle and axes of the canal at one place or several along it."""
+        place = np.asarray(place, float)
         up = -self.course(place, 1)
-        up /= np.linalg.norm(up)
-        low = int(np.clip(np.floor(place), 0, 16))
-        share = place - low
+        up /= np.linalg.norm(up, axis=-1, keepdims=True)
+        low = np.clip(np.floor(place), 0, 16).astype(int)
+        share = (place - low)[..., None]
         left = self.axes[low, :, 0] * (1 - share) + self.axes[low + 1, :, 0] * share
-        left = left - up * (left @ up)
-        left /= np.linalg.norm(left)
-        return self.course(place), np.stack([left, np.cross(up, left), up], 1)
+        left = left - up * (left * up).sum(-1, keepdims=True)
+        left /= np.linalg.norm(left, axis=-1, keepdims=True)
+        return self.course(place), np.stack([left, np.cross(up, left), up], -1)
 
 
 def stand(build):

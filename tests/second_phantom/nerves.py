@@ -17,8 +17,8 @@ def paint_nerves(canvas, column, rng):
     """Paint canal and foramina; return the 27 marks in the order of `landmarks.POINTS`."""
     profile = _Profile(column, rng)
     places = _stations(column)
-    for place in places:
-        _slab(canvas, profile, place, column.frame(place))
+    for place, middle, axes in zip(places, *column.frame(places), strict=True):
+        _slab(canvas, profile, place, (middle, axes))
     _cauda(canvas, column, profile, rng)
     foramina = [
         _foramen(canvas, column, profile, n, side) for side in (1, -1) for n in range(L1, S1)
@@ -67,8 +67,8 @@ class _Profile:
         return np.sqrt(end) * np.where(self.knots > L5 + 0.4, 0.92, 1)
 
     def at(self, place, table):
-        """Return a table's value at a place along the column."""
-        return float(np.interp(place, self.knots, table))
+        """Return a table's value at one place or several along the column."""
+        return np.interp(place, self.knots, table).astype(np.float32)
 
     def mark(self, place, side):
         """Return the middle of the sac, or of a recess, at a disc."""
@@ -141,13 +141,11 @@ def _strand(canvas, column, profile, root):
     depth = (
         rng.uniform(0.05, 0.75) * np.clip((places - start) / 0.6, 0, 1) * (1 - late) - 0.3 * late
     )
-    points = []
-    for place, u, v in zip(places, across, depth, strict=True):
-        middle, axes = column.frame(place)
-        left = u * profile.at(place, profile.sac_wide) * 0.9
-        back = v * profile.at(place, profile.sac_deep) + profile.at(place, profile.offset)
-        points.append(middle + axes[:, 0] * left + axes[:, 1] * back)
-    _dots(canvas, np.array(points), Tissue.ROOT)
+    middle, axes = column.frame(places)
+    left = across * profile.at(places, profile.sac_wide) * 0.9
+    back = depth * profile.at(places, profile.sac_deep) + profile.at(places, profile.offset)
+    points = middle + axes[..., 0] * left[:, None] + axes[..., 1] * back[:, None]
+    _dots(canvas, points, Tissue.ROOT)
 
 
 def _dots(canvas, points, tissue):

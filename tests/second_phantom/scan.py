@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, map_coordinates, uniform_filter1d
 
 from tests.second_phantom.canvas import SPACING
-from tests.second_phantom.contrast import draw_signal, draw_texture
+from tests.second_phantom.contrast import draw_signal
 from volspine.anatomy import Protocol
 from volspine.dicom.study import Series
 from volspine.geometry.stack import Stack
@@ -68,16 +68,10 @@ def draw_plans(rng, kinds=("t1", "t2")):
     ]
 
 
-def acquire(canvas, column, plan, rng):
-    """Return a series of a map of tissues."""
+def acquire(canvas, column, plan, rng, texture):
+    """Return a series of a map of tissues; `texture` is a fractal field over the map."""
     affine = _affine(plan)
-    signal, texture = draw_signal(rng, column.build, plan.kind)
-    field = draw_texture(rng, canvas.labels.shape)
-    volume = field
-    volume *= texture[canvas.labels]
-    volume += 1
-    np.clip(volume, 0.2, 2.5, out=volume)
-    volume *= signal[canvas.labels]
+    volume = _signal(canvas, draw_signal(rng, column.build, plan.kind), texture)
     thick = max(round(plan.gap_mm * 0.9 / SPACING[0]), 1)
     volume = uniform_filter1d(volume, thick, axis=0)
     shape = (plan.matrix, plan.matrix, plan.slices)
@@ -94,6 +88,16 @@ def acquire(canvas, column, plan, rng):
         reason="known",
         stacks=[stack],
     )
+
+
+def _signal(canvas, tables, texture):
+    """Return the signal of every voxel, rough as its tissue is."""
+    signal, rough = tables
+    volume = texture * rough[canvas.labels]
+    volume += 1
+    np.clip(volume, 0.2, 2.5, out=volume)
+    volume *= signal[canvas.labels]
+    return volume
 
 
 def _affine(plan):

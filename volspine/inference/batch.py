@@ -22,7 +22,6 @@ from volspine.inference.predictor import Options, Predictor
 from volspine.inference.provenance import model_facts
 from volspine.inference.tables import EXISTS, Failure, name_from_path, write_tables
 from volspine.jobs import run_many, write_bytes, write_text
-from volspine.report.html import render_report
 from volspine.report.manifest import manifest_text, model_notices, read_manifest
 from volspine.report.structured import require_highdicom
 from volspine.report.table import GRADE_COLUMNS, csv_text, grade_rows
@@ -141,7 +140,7 @@ def write_result(graded: GradedStudy, out: Path, formats: Sequence[str] = DEFAUL
     if "html" in formats:
         for image in graded.key_images:
             write_bytes(folder / image.file_name, image.png)
-        write_text(folder / "report.html", render_report(graded.grades, graded.key_images))
+        write_text(folder / "report.html", graded.report_html())
     grades = graded.grades
     notes = [_dicom_note(graded, folder, name) for name in ("sr", "sc") if name in formats]
     if any(notes):

@@ -4,15 +4,21 @@
 exist. What runs out of memory is tried once with less, then reported.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
 
 from volspine.errors import DeviceError
 
-__all__ = ["is_out_of_memory", "resolve_device", "with_less_on_memory_error"]
+__all__ = [
+    "exact_arithmetic",
+    "is_out_of_memory",
+    "resolve_device",
+    "with_less_on_memory_error",
+]
 
 T = TypeVar("T")
 
@@ -97,3 +103,16 @@ def _absent(name: str, what: str) -> DeviceError:
         remedy="use auto, cpu, cuda or cuda:N",
         code="VS-DEV-001",
     )
+
+
+@contextlib.contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Compute in float32 as it is written: no TF32, no choice of algorithm by timing."""
+    cudnn = torch.backends.cudnn
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

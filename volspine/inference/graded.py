@@ -11,6 +11,7 @@ from volspine.jobs import write_bytes, write_text
 from volspine.report.html import render_report
 from volspine.report.keyimages import KeyImage, key_images
 from volspine.report.manifest import manifest
+from volspine.report.overview import levels_picture
 from volspine.report.structured import secondary_captures, structured_report
 from volspine.report.table import (
     GRADE_COLUMNS,
@@ -83,13 +84,18 @@ class GradedStudy:
         """Return the content of `result.json`: plain data, None for what is not known."""
         return manifest(self.grades)
 
+    def report_html(self) -> str:
+        """Return the report as one page that needs nothing else."""
+        levels = levels_picture(self.study, self.grades)
+        return render_report(self.grades, self.key_images, levels=levels)
+
     def save_html(self, path: str | Path) -> Path:
         """Write the report as one page that needs nothing else.
 
         Raises:
             OutputError: If it cannot be written.
         """
-        write_text(Path(path), render_report(self.grades, self.key_images))
+        write_text(Path(path), self.report_html())
         return Path(path)
 
     def save_sr(self, folder: str | Path) -> Path:

@@ -1,7 +1,7 @@
 """Predictor: a bundle and a study -> 25 calibrated grades.
 
-    read -> screen -> choose series -> sample on the model's grid -> normalise
-         -> grade it and its mirror image -> average -> temperature -> probabilities
+    read -> screen -> locate the levels -> choose series -> sample on the model's grid
+         -> normalise -> grade it and its mirror image -> average -> temperature -> probabilities
 
 The mirror image goes through the same network with its sides swapped back, so a mirrored study gets
 exactly the mirrored grades. With p the mean over both and over the members of an ensemble, and T
@@ -18,11 +18,10 @@ Shapes:
     i j k  feature cells
 """
 
-import contextlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +33,7 @@ from volspine.dicom.reading import read_study
 from volspine.dicom.study import Study
 from volspine.errors import NoUsableSeriesError, VolspineError
 from volspine.grades import StudyGrades
+from volspine.inference.answer import Answer
 from volspine.inference.bundle import Bundle, load_bundle
 from volspine.inference.coverage import (
     Usable,
@@ -42,20 +42,26 @@ from volspine.inference.coverage import (
     usable_part,
     why_set_aside,
 )
-from volspine.inference.device import resolve_device, with_less_on_memory_error
+from volspine.inference.device import (
+    exact_arithmetic,
+    resolve_device,
+    with_less_on_memory_error,
+)
 from volspine.inference.graded import GradedStudy
 from volspine.inference.levels import level_shift
+from volspine.inference.locate import locate
 from volspine.inference.provenance import Timings, model_facts, study_facts
 from volspine.inference.screen import judge_spine
-from volspine.inference.shown import Unseen, as_seen, mean_look, unseen_targets, why_unseen
+from volspine.inference.shown import as_seen, mean_look, why_unseen
+from volspine.landmarks import Landmarks
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.types import FloatArray
 from volspine.volume.sample import SampledStudy, sample_study
 
 __all__ = ["Options", "Predictor", "predict"]
 
-NOT_LOCATED = "levels are not located in study mode"
-"""Why no target of a whole-study model has a place."""
+NOT_LOCATED = "the model has no localizer, so levels are not located"
+"""Why no target of a model without a localizer has a place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +128,7 @@ class Predictor:
         if judged.refusal:
             return self._refused(run, None, judged.refusal)
         run.warnings.extend(filter(None, [judged.warning]))
+        run.found = self._located(run)
         with timings.measure("sample"):
             sampled = sample_study(usable.study, self.bundle.card.grid, normalize=True)
         missing = missing_views(usable, sampled)
@@ -147,7 +154,20 @@ class Predictor:
             except VolspineError as error:
                 yield error
 
-    def _answer(self, volume: Tensor) -> "_Answer":
+    def _located(self, run: "_Run") -> Landmarks | None:
+        """Return where the levels are; None if the model has no localizer."""
+        localizer = self.bundle.localizer
+        if localizer is None:
+            return None
+        with run.timings.measure("locate"):
+            shift = run.how.shift_levels
+            found = locate(run.study, localizer, device=self.device, shift_levels=shift)
+        if found.doubts:
+            doubts = "; ".join(found.doubts)
+            run.warnings.append(f"the numbering of the levels is doubtful: {doubts}")
+        return found
+
+    def _answer(self, volume: Tensor) -> Answer:
         """Return what the network says of a (6, X, Y, Z) volume, calibrated."""
         mean, attention = with_less_on_memory_error(
             lambda: self._mean(volume, batch_size=2),
@@ -158,13 +178,13 @@ class Predictor:
         tiny = torch.finfo(torch.float64).tiny
         log_probs = mean.clamp_min(tiny).log() / temperature
         probabilities = np.asarray(log_probs.softmax(dim=-1).numpy(), dtype=np.float64)
-        return _Answer(probabilities, attention)
+        return Answer(probabilities, attention)
 
     def _mean(self, volume: Tensor, *, batch_size: int) -> tuple[Tensor, Tensor | None]:
         """Return the means over the mirror images and the members: (25, 3), and (25, i, j, k)."""
         both = torch.stack([volume, mirror_volume(volume)])
         found, looks = [], []
-        with torch.inference_mode(), _exact_arithmetic():
+        with torch.inference_mode(), exact_arithmetic():
             for grader in self._graders:
                 batches = torch.split(both, batch_size)
                 parts = [grader(batch.to(self.device)) for batch in batches]
@@ -173,7 +193,7 @@ class Predictor:
                 looks.append(as_seen([part.attention for part in parts]))
         return torch.stack(found).mean(dim=0), mean_look(looks)
 
-    def _graded(self, run: "_Run", sampled: SampledStudy, answer: "_Answer") -> GradedStudy:
+    def _graded(self, run: "_Run", sampled: SampledStudy, answer: Answer) -> GradedStudy:
         frequencies = self.bundle.card.frequencies
         shift = level_shift(run.how.shift_levels)
         named = [
@@ -189,8 +209,8 @@ class Predictor:
             name=run.study.name,
             probabilities=np.where(imputed[:, None], frequencies, moved),
             imputed=imputed,
-            reasons=tuple(reason or NOT_LOCATED for reason in named),
-            points_mm=np.full((len(TARGETS), 3), np.nan),
+            reasons=tuple(a or b for a, b in zip(named, run.unlocated, strict=True)),
+            points_mm=run.points_mm,
             status="partial" if missing else "graded",
             reason=missing,
             provenance=self._provenance(run, sampled),
@@ -215,49 +235,35 @@ class Predictor:
             "settings": run.how.to_dict(),
             "warnings": list(run.warnings),
             **study_facts(run.study, sampled),
+            **({} if run.found is None else {"landmarks": run.found.to_dict()}),
             "timings_s": dict(run.timings.seconds),
         }
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
-    """One study on its way through the predictor."""
+    """One study on its way through the predictor, and what was found of it so far."""
 
     usable: Usable
     how: Options
     timings: Timings
     warnings: list[str] = field(default_factory=list)
+    found: Landmarks | None = None
+
+    @property
+    def points_mm(self) -> FloatArray:
+        """Where each target is, (25, 3)."""
+        nowhere = np.full((len(TARGETS), 3), np.nan)
+        return nowhere if self.found is None else self.found.points_mm
+
+    @property
+    def unlocated(self) -> tuple[str, ...]:
+        """25 texts: why a target has no place, else empty."""
+        return (NOT_LOCATED,) * len(TARGETS) if self.found is None else self.found.reasons
 
     @property
     def study(self) -> Study:
         return self.usable.study
-
-
-class _Answer(NamedTuple):
-    """What the network says of one study.
-
-    Attributes:
-        probabilities: Calibrated, shape (25, 3).
-        attention: Where each target was looked for, shape (25, i, j, k), if the network does so.
-        reasons: 25 texts; why no primary view of a target is there, else empty.
-        unseen: What is amiss with the place where a target was looked for.
-    """
-
-    probabilities: FloatArray
-    attention: Tensor | None
-    reasons: tuple[str, ...] = ("",) * len(TARGETS)
-    unseen: tuple[Unseen, ...] = tuple("" for _ in TARGETS)
-
-    def with_reasons(
-        self, reasons: tuple[str, ...], sampled: SampledStudy, missing: Container[Protocol]
-    ) -> "_Answer":
-        """Return the answer together with what the study does not show."""
-        if self.attention is None:
-            return self._replace(reasons=reasons)
-        masks = torch.from_numpy(sampled.masks.copy())
-        masks[[p for p, protocol in enumerate(PROTOCOLS) if protocol in missing]] = False
-        unseen = unseen_targets(self.attention, masks, sampled.grid.spacing_mm)
-        return self._replace(reasons=reasons, unseen=unseen)
 
 
 def predict(
@@ -299,16 +305,3 @@ def _why_nothing(study: Study, usable: Usable) -> str:
         return "; ".join(why_set_aside(p, why) for p, why in usable.set_aside.items())
     found = ", ".join(dict.fromkeys(series.reason for series in study.series))
     return f"none of its series is sagittal T1, sagittal T2 or axial T2 ({found[:300]})"
-
-
-@contextlib.contextmanager
-def _exact_arithmetic() -> Iterator[None]:
-    """Compute in float32 as it is written: no TF32, no choice of algorithm by timing."""
-    cudnn = torch.backends.cudnn
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before

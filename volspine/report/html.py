@@ -6,7 +6,7 @@ what was repaired, what was filled in and why, and how the result came about. Ev
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from volspine.anatomy import LEVELS, TARGETS, Condition, Level, Target
@@ -21,12 +21,15 @@ __all__ = ["render_report"]
 _SHADES = ("mild", "moderate", "severe")
 
 
-def render_report(grades: StudyGrades, images: Sequence[KeyImage] = ()) -> str:
+def render_report(
+    grades: StudyGrades, images: Sequence[KeyImage] = (), *, levels: bytes | None = None
+) -> str:
     """Return the page.
 
     Args:
         grades: What was concluded.
         images: Key images; those of one condition are shown once where no level was located.
+        levels: Picture of all levels, a PNG file.
     """
     return page_template("report").render(
         grades=grades,
@@ -35,6 +38,9 @@ def render_report(grades: StudyGrades, images: Sequence[KeyImage] = ()) -> str:
         severity_map=[(level.label, _map_row(grades, level)) for level in LEVELS],
         rows=_table_rows(grades),
         filled_in=_filled_in(grades),
+        levels=None if levels is None else _embedded(levels),
+        located=_located(grades),
+        doubts=_landmarks(grades).get("doubts", []),
         images=[_figure(image) for image in _distinct(images)],
         provenance=_provenance(grades),
         model=grades.provenance.get("model", {}),
@@ -79,13 +85,39 @@ def _distinct(images: Sequence[KeyImage]) -> list[KeyImage]:
 
 
 def _figure(image: KeyImage) -> dict[str, str]:
-    data = base64.b64encode(image.png).decode("ascii")
-    return {"source": f"data:image/png;base64,{data}", "caption": image.caption}
+    return {"source": _embedded(image.png), "caption": image.caption}
+
+
+def _embedded(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _landmarks(grades: StudyGrades) -> Mapping[str, Any]:
+    """Return what was recorded about the places; empty for a model that locates nothing."""
+    found = grades.provenance.get("landmarks")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _located(grades: StudyGrades) -> list[tuple[str, str, str]]:
+    """Return for each level its label, how sure its name is, and how sure its 5 places are."""
+    recorded = _landmarks(grades)
+    names, points = recorded.get("level_confidence", {}), recorded.get("points", {})
+    if not names or not points:
+        return []
+    rows = []
+    for level in LEVELS:
+        targets = [target for target in TARGETS if target.level is level]
+        spread = [points.get(target.name, {}).get("spread_mm") for target in targets]
+        known = [float(each) for each in spread if each is not None]
+        place = f"{len(known)} of {len(targets)} places"
+        expected = f", expected error {max(known):.1f} mm at most" if known else ""
+        rows.append((level.label, f"{names.get(level.value, 0.0):.2f}", place + expected))
+    return rows
 
 
 def _provenance(grades: StudyGrades) -> list[tuple[str, str]]:
     """Return settings and versions, one line each; what has a section of its own is left out."""
-    sections = {"model", "series", "repairs", "faults", "warnings"}
+    sections = {"model", "series", "repairs", "faults", "warnings", "landmarks"}
     return [
         (key.replace("_", " "), _in_words(value))
         for key, value in grades.provenance.items()

@@ -22,7 +22,15 @@ from volspine.grades import StudyGrades
 from volspine.report.manifest import notices
 from volspine.types import FloatArray, VoxelArray
 
-__all__ = ["KeyImage", "View", "key_images", "upright_slice"]
+__all__ = [
+    "KeyImage",
+    "View",
+    "grey_bytes",
+    "key_images",
+    "letter_edges",
+    "nearest_slice",
+    "upright_slice",
+]
 
 FORAMEN_OFFSET_MM = 18.0
 """How far from the middle of a sagittal series a foramen is looked for when it is not located."""
@@ -162,7 +170,7 @@ def _choose_slice(
         if stacks:
             wanted = _default_place(stacks, target) if point is None else point
             stack, k = min(
-                ((stack, _nearest_slice(stack, wanted)) for stack in stacks),
+                ((stack, nearest_slice(stack, wanted)) for stack in stacks),
                 key=lambda found: _miss_mm(found[0], found[1], wanted),
             )
             return protocol, stack, k
@@ -189,7 +197,8 @@ def _center_mm(stack: Stack) -> FloatArray:
     return np.asarray(stack.slice_origins_mm.mean(axis=0) + in_plane, dtype=np.float64)
 
 
-def _nearest_slice(stack: Stack, point: FloatArray) -> int:
+def nearest_slice(stack: Stack, point: FloatArray) -> int:
+    """Return the slice of a stack that lies nearest to a point, LPS millimetres."""
     num_slices = stack.voxels.shape[2]  # Decodes, which may drop slices and their origins.
     origins = stack.slice_origins_mm[:num_slices]
     return int(np.abs((origins - point) @ stack.normal).argmin())
@@ -219,11 +228,11 @@ def _draw(view: View, mark: tuple[float, float] | None, lines: tuple[str, ...]) 
     rows, columns = view.pixels.shape
     scale = WIDTH_PX / (columns * view.spacing_mm[1])
     height = max(1, round(rows * view.spacing_mm[0] * scale))
-    picture = Image.fromarray(_to_bytes(view.pixels)).resize((WIDTH_PX, height))
+    picture = Image.fromarray(grey_bytes(view.pixels)).resize((WIDTH_PX, height))
     sheet = Image.new("RGB", (WIDTH_PX, height + _CAPTION_PX))
     sheet.paste(picture, (0, 0))
     pen = ImageDraw.Draw(sheet)
-    _draw_edges(pen, view.edges, (WIDTH_PX, height))
+    letter_edges(pen, view.edges, (WIDTH_PX, height))
     if mark is not None:
         y = (mark[0] + 0.5) / rows * height
         x = (mark[1] + 0.5) / columns * WIDTH_PX
@@ -235,16 +244,18 @@ def _draw(view: View, mark: tuple[float, float] | None, lines: tuple[str, ...]) 
     return stream.getvalue()
 
 
-def _to_bytes(pixels: VoxelArray) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
+def grey_bytes(pixels: VoxelArray) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
+    """Return pixels as grey levels, from their 1st to their 99.5th percentile."""
     finite = pixels[np.isfinite(pixels)]
     low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0.0, 1.0)
     scaled = (np.nan_to_num(pixels, nan=low) - low) / max(high - low, 1e-6)
     return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
 
 
-def _draw_edges(
+def letter_edges(
     pen: ImageDraw.ImageDraw, edges: tuple[str, str, str, str], size: tuple[int, int]
 ) -> None:
+    """Write what lies at the left, right, top and bottom edge of a picture of a size in pixels."""
     font = ImageFont.load_default(20)
     width, height = size
     places = ((14, height / 2), (width - 14, height / 2), (width / 2, 14), (width / 2, height - 14))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from volspine.grades import StudyGrades
     from volspine.inference.card import Card
     from volspine.inference.graded import GradedStudy
+    from volspine.types import FloatArray
 
 __all__ = ["add_arguments", "run"]
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"   {sum(1 for _ in folder.rglob('*.dcm'))} files in {folder}")
     say("2. Reading them, and grading from the images alone ...")
     graded = predictor.predict(folder)
-    _show(graded, truth["grades"], predictor.bundle.card)
+    _show(graded, truth, predictor.bundle.card)
     say("3. Writing the report and the pictures ...")
     report = write_result(graded, arguments.out)
     pictures = _pictures(arguments.out, graded, truth)
@@ -67,18 +68,48 @@ def _patient(out: Path) -> tuple[Path, dict[str, Any]]:
     return folder, json.loads(record.read_text(encoding="utf-8"))
 
 
-def _show(graded: "GradedStudy", truth: Mapping[str, int], card: "Card") -> None:
+def _show(graded: "GradedStudy", truth: Mapping[str, Any], card: "Card") -> None:
     from rich.console import Console
 
     from volspine.report.manifest import notices
     from volspine.report.terminal import count_agreeing, grade_table
 
     console = Console(soft_wrap=True)
-    console.print(grade_table(graded.grades, truth), soft_wrap=False)
-    console.print(f"{count_agreeing(graded.grades, truth)} of 25 grades are the true ones.")
+    console.print(grade_table(graded.grades, truth["grades"]), soft_wrap=False)
+    console.print(
+        f"{count_agreeing(graded.grades, truth['grades'])} of 25 grades are the true ones."
+    )
+    console.print(_places(graded.grades, truth["landmarks_mm"]))
     console.print(_held_out(card))
     for line in notices(graded.grades):
         console.print(line, style="bold")
+
+
+def _places(grades: "StudyGrades", truth: Mapping[str, Any]) -> str:
+    import numpy as np
+
+    if not _is_located(grades):
+        return "This bundle does not locate the levels."
+    error = np.linalg.norm(grades.points_mm - _true_places(truth), axis=1)
+    found = error[np.isfinite(error)]
+    return (
+        f"{len(found)} of 25 places are located, half of them within {np.median(found):.1f} mm of "
+        f"the true one, the worst {found.max():.1f} mm from it."
+    )
+
+
+def _is_located(grades: "StudyGrades") -> bool:
+    import numpy as np
+
+    return bool(np.isfinite(grades.points_mm).any())
+
+
+def _true_places(truth: Mapping[str, Any]) -> "FloatArray":
+    import numpy as np
+
+    from volspine.anatomy import TARGETS
+
+    return np.array([truth[target.name] for target in TARGETS], dtype=np.float64)
 
 
 def _held_out(card: "Card") -> str:
@@ -103,8 +134,11 @@ def _pictures(out: Path, graded: "GradedStudy", truth: Mapping[str, Any]) -> lis
     from volspine.viewer.picture import scene_png
     from volspine.viewer.slices import slices_png
 
-    study, grades = graded.study, _placed(graded.grades, truth["landmarks_mm"])
-    notes = (*notices(grades), "Grades are the model's; their places are the phantom's own.")
+    study, grades = graded.study, graded.grades
+    notes = (*notices(grades), "Grades and their places are the model's.")
+    if not _is_located(grades):
+        grades = replace(grades, points_mm=_true_places(truth["landmarks_mm"]))
+        notes = (*notices(grades), "Grades are the model's; their places are the phantom's own.")
     written = {
         "voxels.png": scene_png(replace(voxel_scene(study, grades=grades), notes=notes)),
         "points.png": scene_png(replace(point_scene(study, grades=grades), notes=notes)),
@@ -113,14 +147,3 @@ def _pictures(out: Path, graded: "GradedStudy", truth: Mapping[str, Any]) -> lis
     for name, png in written.items():
         write_bytes(out / name, png)
     return [out / name for name in written]
-
-
-def _placed(grades: "StudyGrades", places: Mapping[str, Any]) -> "StudyGrades":
-    from dataclasses import replace
-
-    import numpy as np
-
-    from volspine.anatomy import TARGETS
-
-    points = np.array([places[target.name] for target in TARGETS], dtype=np.float64)
-    return replace(grades, points_mm=points)

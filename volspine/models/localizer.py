@@ -87,6 +87,7 @@ class Localizer(nn.Module):
         channels: Of the cells of 4, 8, 16 and 32 mm; more or fewer numbers give more or fewer
             halvings.
         spacing_mm: Of the voxels along i (to the patient's right), j (to the front), k (up).
+        context: Blocks at the coarsest cells, which let each cell see the whole spine.
         shape: Voxels of the grid, which is centred on the series.
         with_mask: Whether the network is shown what was measured as a third channel.
 
@@ -98,22 +99,24 @@ class Localizer(nn.Module):
         self,
         *,
         channels: Sequence[int] = (16, 32, 64, 96),
+        context: int = 3,
         spacing_mm: Sequence[float] = (4.0, 2.0, 2.0),
         shape: Sequence[int] = (24, 96, 128),
         with_mask: bool = False,
     ) -> None:
         super().__init__()
-        _check(channels, spacing_mm, shape)
+        _check(channels, context, spacing_mm, shape)
         self.spacing_mm = tuple(float(step) for step in spacing_mm)
         self.shape = tuple(int(n) for n in shape)
         self.channels = tuple(int(n) for n in channels)
-        self.with_mask = bool(with_mask)
+        self.with_mask, self.context = bool(with_mask), int(context)
         first, *deeper = self.channels
         pairs = list(zip(self.channels, deeper, strict=False))
         self.stem = nn.Conv3d(2 + self.with_mask, first, (1, 4, 4), STEM, (0, 1, 1))
         self.entry = Residual(first)
         self.down = nn.ModuleList(nn.Conv3d(a, b, 2, 2) for a, b in pairs)
         self.descent = nn.ModuleList(Residual(b) for b in deeper)
+        self.whole = nn.Sequential(*(Residual(self.channels[-1]) for _ in range(context - 1)))
         self.up = nn.ModuleList(nn.Conv3d(b, a, 1) for a, b in pairs)
         self.ascent = nn.ModuleList(Residual(a) for a, _ in pairs)
         self.coarse_names = nn.Conv3d(self.channels[1], len(POINTS), 1)
@@ -136,6 +139,7 @@ class Localizer(nn.Module):
         return {
             "localizer": type(self).__name__,
             "channels": list(self.channels),
+            "context": self.context,
             "spacing_mm": list(self.spacing_mm),
             "shape": list(self.shape),
             "with_mask": self.with_mask,
@@ -159,7 +163,7 @@ class Localizer(nn.Module):
         trail = [self.entry(self.stem(fast_layout(seen)))]
         for down, block in zip(self.down, self.descent, strict=True):
             trail.append(block(down(trail[-1])))
-        x = coarse = trail.pop()
+        x = coarse = self.whole(trail.pop())
         for up, block in zip(reversed(self.up), reversed(self.ascent), strict=True):
             coarse, x = x, block(trail.pop() + _doubled(up(x)))
         return self._split(self.head(x), self.coarse_names(coarse))
@@ -224,21 +228,24 @@ def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def _check(channels: Sequence[int], spacing_mm: Sequence[float], shape: Sequence[int]) -> None:
+def _check(
+    channels: Sequence[int], context: int, spacing_mm: Sequence[float], shape: Sequence[int]
+) -> None:
     step = 1 << (len(channels) - 1)
     fits = (
         len(channels) >= 2
         and min(channels) >= 4
+        and context >= 1
         and len(spacing_mm) == len(shape) == 3
         and min(spacing_mm) > 0
         and all(n > 0 and n % (s * step) == 0 for n, s in zip(shape, STEM, strict=True))
     )
     if not fits:
         raise ConfigurationError(
-            f"a localizer of channels {list(channels)} on {list(shape)} voxels of "
-            f"{list(spacing_mm)} mm is not possible",
-            remedy="give two or more channels of at least 4, and a shape that can be halved once "
-            "less often than there are channels, along j and k once more",
+            f"a localizer of channels {list(channels)} and {context} blocks on {list(shape)} "
+            f"voxels of {list(spacing_mm)} mm is not possible",
+            remedy="give two or more channels of at least 4, at least one block, and a shape that "
+            "can be halved once less often than there are channels, along j and k once more",
             code="VS-CFG-100",
         )
 

@@ -56,7 +56,7 @@ class LocalizerLoss(nn.Module):
         *,
         sigma_mm: float = 4.0,
         lateral: float = 0.35,
-        presence: float = 0.1,
+        presence: float = 0.3,
         any_disc: float = 0.5,
         offset: float = 0.2,
         cell_mm: Sequence[float] = (4.0, 4.0, 4.0),
@@ -148,8 +148,8 @@ class LocalizerLoss(nn.Module):
         way = near.distance_mm(cells, self.cell_mm)
         counted = near.inside & ((way**2).sum(dim=-1) < _NEAR_MM**2)
         offsets = as_list(maps.offset.flatten(1, 2))
-        told = [read_at(offsets, near.place, 3 * self.kinds + axis) for axis in range(3)]
-        errors = F.smooth_l1_loss(torch.stack(told, dim=-1).float(), way, reduction="none")
+        told = torch.stack([read_at(offsets, near.place, 3 * self.kinds + a) for a in range(3)], -1)
+        errors = F.smooth_l1_loss(told.float(), way, reduction="none")
         return (errors.sum(dim=-1) * counted).sum(dim=-1) / counted.sum(dim=-1).clamp_min(1)
 
 

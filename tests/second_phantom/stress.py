@@ -168,10 +168,12 @@ def judge(case, found):
     truth, seen = case.points_mm, in_view(case)
     points = found.points_mm
     verdicts = [_verdict(truth, points[n], n + 1, bool(seen[n + 1])) for n in range(LEVELS)]
-    away = np.linalg.norm(points - truth[list(POINT_OF_TARGET)], axis=1)
+    apart = points - truth[list(POINT_OF_TARGET)]
+    away = np.linalg.norm(apart, axis=1)
     away[~seen[list(POINT_OF_TARGET)]] = np.nan
     return {
         "verdicts": verdicts,
+        "apart_mm": apart,
         "canal_mm": away[:LEVELS],
         "foramen_mm": away[LEVELS : 3 * LEVELS],
         "recess_mm": away[3 * LEVELS :],

@@ -44,6 +44,20 @@ def heat_of(
     silent: tuple[int, ...] = (),
     seed: int = 0,
 ) -> HeatMaps:
+    """What a good network would say of a spine, fused; see `told_of`."""
+    told = told_of(points_mm, grid=grid, inside=inside, noise=noise, silent=silent, seed=seed)
+    return fuse([told], grid)
+
+
+def told_of(
+    points_mm: np.ndarray,
+    *,
+    grid: Grid = CELLS,
+    inside: np.ndarray | None = None,
+    noise: float = 0.0,
+    silent: tuple[int, ...] = (),
+    seed: int = 0,
+) -> Told:
     """What a good network would say of a spine.
 
     Logits fall off as a Gaussian of 4 mm around each place to a floor 9 below; a place that was
@@ -66,7 +80,7 @@ def heat_of(
     for p, place in enumerate(anywhere):
         if p not in silent and is_measured(grid, measured, place):
             logits[-1] += bump(grid, place, 8.0)
-    return fuse([Told(logits, offset, measured)], grid)
+    return Told(logits, offset, measured)
 
 
 def rulers(grid: Grid) -> list[np.ndarray]:

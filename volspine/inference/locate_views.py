@@ -58,7 +58,7 @@ def sagittal_views(study: Study) -> list[Series]:
     frame = _frame(study)
     usable = [s for s in study.series if _is_sagittal(s) and s.frame_of_reference in ("", frame)]
     groups = [[s for s in usable if s.protocol is protocol] for protocol in _GRADED]
-    rest = [s for s in usable if s.protocol not in _GRADED]
+    rest = [s for s in usable if s.protocol is Protocol.OTHER]
     chosen = [best for group in groups for best in _best(group, 1)]
     return [*chosen, *_best(rest, MAX_VIEWS - len(chosen))]
 

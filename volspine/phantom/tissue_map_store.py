@@ -12,6 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -91,7 +92,7 @@ def read_map(path: Path) -> TissueMap:
         InputError: If the file is not there, is no map, or is one of another version.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             facts = json.loads(file["facts"].tobytes())
             if facts["version"] != VERSION:
                 raise _not_a_map(path)
@@ -102,7 +103,7 @@ def read_map(path: Path) -> TissueMap:
                 spec=_spec(facts["spec"]),
                 varied=facts["varied"],
             )
-    except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
         raise _not_a_map(path) from error
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from volspine.phantom.painting import Canvas, box_of
+from volspine.phantom.painting import Box, Canvas, box_of, span
 from volspine.phantom.section import Section
 
-__all__ = ["focus"]
+__all__ = ["Field", "focus"]
 
 Array = NDArray[np.floating]
 
@@ -46,3 +46,41 @@ def focus(
         part = canvas.lift(index)
         painter(part, c.take(index), u[index])
         canvas.put(index, part)
+
+
+class Field:
+    """The distance to something made of parts, each reckoned only where it can matter.
+
+    Args:
+        c: Section of the points.
+        u: Distance left of the midline, or from it.
+    """
+
+    def __init__(self, c: Section, u: Array) -> None:
+        self.section = c
+        self.u = u
+        self.far = np.abs(u)
+        self.nearest = self.far.min(axis=0) if u.ndim > 1 else None
+        self.least, self.most = (float(self.far.min()), float(self.far.max())) if u.size else (
+            np.inf, -np.inf)  # fmt: skip
+
+    def box(self, rows: NDArray[np.bool_], low: float, high: float) -> Box | None:
+        """Return the box of wanted points, or None if there are none.
+
+        Args:
+            rows: Which of the section's points may be wanted.
+            low: Points nearer to the midline are not.
+            high: Points further from it are not.
+        """
+        if self.most < low or self.least > high:
+            return None
+        first = span(rows.reshape(len(rows), -1)[:, 0])
+        if not first.stop:
+            return None
+        first = first if len(rows) > 1 else slice(None)
+        return (first,) if self.nearest is None else (first, span(self.nearest <= high))
+
+    def at(self, box: Box) -> tuple[Section, Array]:
+        """Return section and `u` of a box."""
+        rows = box[0] if len(self.section.segment) > 1 else slice(None)
+        return self.section.take(rows), self.u[box]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from volspine.phantom.tissues import Tissue
 
-__all__ = ["Canvas", "LabelCanvas", "SignalCanvas", "box_of", "span"]
+__all__ = ["Box", "Canvas", "LabelCanvas", "SignalCanvas", "box_of", "span"]
 
 Array = NDArray[np.floating]
 Box = tuple[slice, ...]
@@ -66,8 +66,7 @@ class SignalCanvas:
         share += np.float32(0.5)
         if not share.size or share.max() <= 0.0:
             return
-        np.maximum(share, 0.0, out=share)
-        np.minimum(share, 1.0, out=share)
+        share.clip(0.0, 1.0, out=share)
         if not isinstance(opacity, float) or opacity != 1.0:
             share = np.asarray(share * opacity, dtype=np.float32)
         where: Any = _touched(share, self.values.shape[1:])
@@ -76,7 +75,10 @@ class SignalCanvas:
         share = share[where]
         for values, signal in zip(self.values, self.signals[:, tissue], strict=True):
             part = values[where]
-            values[where] = part + share * (signal - part)
+            change = signal - part
+            change *= share
+            change += part
+            values[where] = change
 
     def part(self, box: Box) -> "SignalCanvas":
         """Return a canvas over a box of the points."""

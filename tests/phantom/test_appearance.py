@@ -56,9 +56,10 @@ def person(points_mm=None, tissues=None):
 def marked(point):
     """A person in whom a ball of 5 mm around one point is unlike everything else."""
     made = person()
-    nodes = np.stack(np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij"), axis=-1)
-    far = np.linalg.norm((nodes - made.points_index[point]) * 2.0, axis=-1)
-    return replace(made, tissues=np.where(far < 5.0, MARK, made.tissues).astype(np.uint8))
+    nodes = np.indices((7, 7, 7)).reshape(3, -1).T + np.rint(made.points_index[point]) - 3
+    ball = nodes[np.linalg.norm(nodes - made.points_index[point], axis=1) < 2.5].astype(int)
+    made.tissues[tuple(ball.T)] = MARK
+    return made
 
 
 def middle_of_mark(sample):
@@ -80,7 +81,7 @@ def drawn(seed):
     return replace(placed, slab=slab, low_mm=-wide, high_mm=wide)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_mark_at_a_point_is_seen_where_the_point_is_said_to_be(seed):
     placed = drawn(seed)
     # Near the middle of the series, so that all of the ball is in view.
@@ -108,7 +109,7 @@ def test_what_is_left_in_the_person_is_right_in_the_mirror(mirrored):
     assert sample.points_index[LEFT, 0] < sample.points_index[RIGHT, 0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_left_points_are_on_the_left_of_their_right_ones_in_every_placement(seed):
     made = person()
@@ -119,7 +120,7 @@ def test_left_points_are_on_the_left_of_their_right_ones_in_every_placement(seed
     assert points[LEFT, 0] < points[RIGHT, 0] - 4.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_inverse_of_a_placement_undoes_it(seed):
     made = person()
@@ -211,7 +212,7 @@ def test_a_sample_has_the_shapes_that_a_localizer_takes():
 def test_most_looks_show_most_of_the_canal_and_some_cut_it_off():
     made = person(points_mm=_upright())
     counts = []
-    for seed in range(60):
+    for seed in range(40):
         look = draw_look(made, np.random.default_rng(seed))
         z = look.placed.to_grid(made.points_index)[:7, 2] * 2.0 - 127.0
         low, high = look.placed.low_mm[1], look.placed.high_mm[1]

@@ -13,7 +13,7 @@ Shapes:
     D, H, W  slices, rows and columns of a crop      5 targets of a level, in `Condition`'s order
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,7 @@ from volspine.errors import VolspineError
 from volspine.geometry.stack import Stack
 from volspine.geometry.window import LevelFrame, Window, level_frames
 from volspine.landmarks import Landmarks
-from volspine.types import FloatArray
+from volspine.types import ArrayLike, FloatArray
 from volspine.volume.crop_records import AS_ACQUIRED, CropHow, CropSource, LevelCrop
 from volspine.volume.crop_sampling import sample_fast, sample_reference
 from volspine.volume.cutting import (
@@ -51,11 +51,11 @@ __all__ = [
 _NOWHERE = (0.0, 0.0, 0.0)
 
 _BESIDE: Mapping[Finding, tuple[float, float, float]] = {
-    Finding.FORAMEN: (17.0, -5.0, 0.0),
+    Finding.FORAMEN: (17.0, -7.0, 10.0),
     Finding.RECESS: (8.0, -5.0, 0.0),
 }
-"""Where a left foramen or recess lies from the canal where its landmark is absent: mm to the left,
-the back and the head of the level's frame."""
+"""Where a left foramen or recess is taken to lie from the canal if its landmark is absent: mm to
+the left, the back and the head of the level's frame; the mean over phantoms."""
 
 
 def crop_level(
@@ -101,7 +101,7 @@ def crop_study(
     offsets = np.zeros((len(LEVELS), 3)) if offsets_mm is None else offsets_mm
     return [
         {view: cropper.crop(level, view, side=side, offset_mm=offset) for view in PROTOCOLS}
-        for level, offset in zip(LEVELS, offsets.tolist(), strict=True)
+        for level, offset in zip(LEVELS, offsets, strict=True)
     ]
 
 
@@ -133,7 +133,7 @@ class Cropper:
         view: Protocol,
         *,
         side: Side | None = None,
-        offset_mm: Sequence[float] = _NOWHERE,
+        offset_mm: ArrayLike = _NOWHERE,
     ) -> LevelCrop:
         """Return one level in one protocol; see `crop_level`.
 

@@ -9,7 +9,10 @@ from volspine.phantom.labels import draw_severity, drop_labels, grades_of, read_
 from volspine.phantom.prevalence import cutpoints, latent_correlation, prevalence
 from volspine.phantom.spec import Noise
 
-DRAWS = draw_severity(np.random.default_rng(1), 20_000)
+
+@pytest.fixture(scope="module")
+def draws():
+    return draw_severity(np.random.default_rng(1), 20_000)
 
 
 def read(severities, noise):
@@ -19,7 +22,9 @@ def read(severities, noise):
     return truth, np.array([read_labels(z, grades, noise, rng) for z, grades in pairs])
 
 
-READ = read(DRAWS[:3000], Noise.SINGLE_READER)[1]
+@pytest.fixture(scope="module")
+def labels(draws):
+    return read(draws[:3000], Noise.SINGLE_READER)[1]
 
 
 def test_a_grade_counts_the_cut_points_below():
@@ -29,20 +34,20 @@ def test_a_grade_counts_the_cut_points_below():
     assert grades_of(np.full(25, 1.5), cuts).tolist() == [2] * 25
 
 
-def test_the_prevalence_is_as_published():
-    grades = grades_of(DRAWS, cutpoints())
+def test_the_prevalence_is_as_published(draws):
+    grades = grades_of(draws, cutpoints())
     drawn = np.stack([(grades == g).mean(axis=0) for g in range(3)], axis=1)
     expected = prevalence()
     # .006, or three standard errors of 20,000 draws where those are more: .0106 at one half.
-    error = 3.0 * np.sqrt(expected * (1 - expected) / len(DRAWS))
+    error = 3.0 * np.sqrt(expected * (1 - expected) / len(draws))
     gap = np.abs(drawn - expected)
     assert (gap < np.maximum(error, 0.006)).all()
     assert np.sqrt((gap**2).mean()) < 0.003
     assert (gap < 0.006).mean() > 0.95
 
 
-def test_the_severities_correlate_as_in_patients():
-    error = np.corrcoef(DRAWS.T) - latent_correlation()
+def test_the_severities_correlate_as_in_patients(draws):
+    error = np.corrcoef(draws.T) - latent_correlation()
     assert np.sqrt((error**2).mean()) < 0.015
 
 
@@ -57,16 +62,16 @@ JOINT_FACTS = {
 
 
 @pytest.mark.parametrize("fact", JOINT_FACTS)
-def test_whole_studies_are_as_published_though_only_pairs_of_labels_were_fitted(fact):
+def test_whole_studies_are_as_published_though_only_pairs_of_labels_were_fitted(fact, labels):
     published, share = JOINT_FACTS[fact]
     assert [t.finding for t in TARGETS[:5]] == [Finding.CANAL] * 5
     # A normal copula has .018 fewer all-normal studies and .015 more with something severe.
-    assert share(READ).mean() == pytest.approx(published, abs=0.03)
+    assert share(labels).mean() == pytest.approx(published, abs=0.03)
 
 
 @pytest.mark.parametrize("noise", [Noise.CONSENSUS, Noise.SINGLE_READER])
-def test_reader_noise_keeps_the_prevalence(noise):
-    truth, labels = read(DRAWS[:2000], noise)
+def test_reader_noise_keeps_the_prevalence(noise, draws):
+    truth, labels = read(draws[:2000], noise)
     drawn = np.stack([(labels == g).mean(axis=0) for g in range(3)], axis=1)
     assert np.abs(drawn - prevalence()).max() < 0.04
     agreement = (labels == truth).mean()

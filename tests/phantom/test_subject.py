@@ -19,17 +19,19 @@ def people(count, spread=1.0):
     return [draw_subject(rng, 0.2, spread=spread) for _ in range(count)]
 
 
-PEOPLE = people(500)
+@pytest.fixture(scope="module")
+def crowd():
+    return people(500)
 
 
 def mean_of(people, name):
     return np.mean([getattr(person, name) for person in people], axis=0)
 
 
-def test_men_are_wider_and_deeper_by_a_tenth_and_taller_by_a_twenty_fifth():
-    women = [p for p in PEOPLE if p.female]
-    men = [p for p in PEOPLE if not p.female]
-    assert len(women) / len(PEOPLE) == pytest.approx(0.52, abs=0.07)
+def test_men_are_wider_and_deeper_by_a_tenth_and_taller_by_a_twenty_fifth(crowd):
+    women = [p for p in crowd if p.female]
+    men = [p for p in crowd if not p.female]
+    assert len(women) / len(crowd) == pytest.approx(0.52, abs=0.07)
     for name, ratio in (("depths", 1.10), ("widths", 1.10), ("heights", 1.04)):
         share = mean_of(men, name)[LUMBAR] / mean_of(women, name)[LUMBAR]
         assert share.mean() == pytest.approx(ratio, abs=0.02)
@@ -37,24 +39,24 @@ def test_men_are_wider_and_deeper_by_a_tenth_and_taller_by_a_twenty_fifth():
     assert canal == pytest.approx(1.0, abs=0.03)  # the canal hardly follows stature
 
 
-def test_the_depth_of_l5_is_as_measured_on_tomography():
+def test_the_depth_of_l5_is_as_measured_on_tomography(crowd):
     # Cook and Baker 2021: 35.7 mm (3.5) in both sexes together.
-    depths = np.array([p.depths[L5] for p in PEOPLE])
+    depths = np.array([p.depths[L5] for p in crowd])
     assert depths.mean() == pytest.approx(35.0, abs=1.0)
     assert 2.0 < depths.std() < 3.5
 
 
-def test_the_canals_size_is_independent_of_the_persons():
-    sizes = np.array([p.size for p in PEOPLE])
-    canals = np.array([p.canal_depths[FIRST_SEGMENT] for p in PEOPLE])
+def test_the_canals_size_is_independent_of_the_persons(crowd):
+    sizes = np.array([p.size for p in crowd])
+    canals = np.array([p.canal_depths[FIRST_SEGMENT] for p in crowd])
     assert abs(np.corrcoef(sizes, canals)[0, 1]) < 0.12
     assert canals.std() / canals.mean() == pytest.approx(0.10, abs=0.02)
     assert sizes.std() == pytest.approx(0.045, abs=0.006)
 
 
-def test_lordosis_is_that_of_people_lying_down():
+def test_lordosis_is_that_of_people_lying_down(crowd):
     # Supine MRI: 46 degrees on average, 20 to 81 in 141 people.
-    lordosis = np.rad2deg([p.bends[FIRST_SEGMENT - 1 : FIRST_SEGMENT + 5].sum() for p in PEOPLE])
+    lordosis = np.rad2deg([p.bends[FIRST_SEGMENT - 1 : FIRST_SEGMENT + 5].sum() for p in crowd])
     assert lordosis.mean() == pytest.approx(48, abs=4)
     assert 8 < lordosis.std() < 14
 
@@ -66,25 +68,25 @@ def test_worn_spines_are_older_and_drier():
     assert (mean_of(worn, "hydration")[LUMBAR] < mean_of(fresh, "hydration")[LUMBAR]).all()
 
 
-def test_neither_side_is_favoured():
-    turn = np.array([p.facet_angles[:, 0] - p.facet_angles[:, 1] for p in PEOPLE])
+def test_neither_side_is_favoured(crowd):
+    turn = np.array([p.facet_angles[:, 0] - p.facet_angles[:, 1] for p in crowd])
     assert abs(np.rad2deg(turn).mean()) < 0.2
-    sway = np.array([p.sway[0] * np.cos(p.sway[1]) for p in PEOPLE])
-    assert abs(sway.mean()) < 4 * sway.std() / np.sqrt(len(PEOPLE))
+    sway = np.array([p.sway[0] * np.cos(p.sway[1]) for p in crowd])
+    assert abs(sway.mean()) < 4 * sway.std() / np.sqrt(len(crowd))
 
 
-def test_no_two_lumbar_vertebrae_meet_behind_their_disc():
-    for person in PEOPLE[:100]:
+def test_no_two_lumbar_vertebrae_meet_behind_their_disc(crowd):
+    for person in crowd[:100]:
         assert (person.bends <= open_behind(person) + 1e-12).all()
 
 
-def test_a_shifted_cohort_differs_more_but_not_in_its_mean():
+def test_a_shifted_cohort_differs_more_but_not_in_its_mean(crowd):
     shifted = people(500, SHIFT_SPREAD)
     for name in ("size", "age", "dorsal_fat", "marrow_fat"):
-        usual = np.array([getattr(p, name) for p in PEOPLE])
+        usual = np.array([getattr(p, name) for p in crowd])
         wide = np.array([getattr(p, name) for p in shifted])
         assert wide.std() > 1.15 * usual.std()
-    heights = [p.discs[FIRST_SEGMENT + 1] for p in PEOPLE], [p.discs[6] for p in shifted]
+    heights = [p.discs[FIRST_SEGMENT + 1] for p in crowd], [p.discs[6] for p in shifted]
     assert np.std(heights[1]) > 1.2 * np.std(heights[0])
     assert np.mean([p.size for p in shifted]) == pytest.approx(1.0, abs=0.01)
 

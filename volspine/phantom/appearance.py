@@ -20,6 +20,7 @@ from volspine.phantom.appearance_contrast import draw_contrast
 from volspine.phantom.appearance_place import MAP_GRID, Placement, Slab, draw_placement
 from volspine.phantom.appearance_scan import Scanner, draw_scanner, scan
 from volspine.phantom.tissue_map import TissueMap
+from volspine.phantom.tissues import Tissue
 from volspine.types import FloatArray
 
 __all__ = ["Look", "Sample", "draw_look", "sample_generator", "sample_map", "show"]
@@ -131,6 +132,8 @@ def _slices(
     tissues = torch.from_numpy(made.tissues).to(device)
     table = torch.from_numpy(contrast).float().to(device)
     volume = table[tissues.int()]
+    # Beyond the map its outermost nodes go on; behind the back there is nothing but air.
+    volume[:, 0] = table[Tissue.AIR]
     places = placed.slab.places_mm
     x = torch.from_numpy(places.reshape(-1)).float().to(device)
     lattice = _lattice(made, placed, (x, *where))

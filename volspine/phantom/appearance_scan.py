@@ -36,6 +36,7 @@ class Scanner:
         profile: Middle and width along z of the coil's elements.
         band: Edge y, width and depth of the saturation band; a depth of 0 is none.
         shading: (5,) terms y, z, yz, y^2, z^2 of the logarithm of slow shading.
+        void: Middle y and z and radius of what metal blots out; a radius of 0 is none.
         grain: Strength of the tissue's grain.
         snr: Signal-to-noise ratio.
         blur: Spread of the blur to the front and to the head, pixels; below 0 sharpens.
@@ -52,6 +53,7 @@ class Scanner:
     profile: tuple[float, float] = (0.0, np.inf)
     band: tuple[float, float, float] = (0.0, 1.0, 0.0)
     shading: tuple[float, ...] = (0.0,) * 5
+    void: tuple[float, float, float] = (0.0, 0.0, 0.0)
     grain: float = 0.0
     snr: float = np.inf
     blur: tuple[float, float] = (0.0, 0.0)
@@ -72,7 +74,7 @@ def draw_scanner(rng: np.random.Generator, column_mm: float) -> Scanner:
         rng: As many numbers are drawn whatever is found.
         column_mm: y of the lumbar bodies.
     """
-    chance = rng.random(10)
+    chance = rng.random(11)
     fall = float(np.exp(rng.uniform(np.log(25.0), np.log(160.0))))
     widths = (rng.uniform(-70.0, 70.0), rng.uniform(70.0, 220.0))
     edge, steep, depth = rng.uniform(22.0, 60.0), rng.uniform(2.0, 10.0), rng.uniform(0.5, 0.97)
@@ -83,6 +85,7 @@ def draw_scanner(rng: np.random.Generator, column_mm: float) -> Scanner:
         blurs = np.array([sharper, sharper])
     elif chance[4] < 0.5:
         blurs = np.zeros(2)
+    place, radius = rng.uniform((-55.0, -90.0), (5.0, 90.0)), float(rng.uniform(6.0, 20.0))
     return Scanner(
         coil_mm=fall if chance[0] < 0.9 else np.inf,
         column_mm=column_mm,
@@ -91,6 +94,7 @@ def draw_scanner(rng: np.random.Generator, column_mm: float) -> Scanner:
         profile=widths if chance[2] < 0.6 else (0.0, np.inf),
         band=(column_mm + edge, steep, depth if chance[3] < 0.35 else 0.0),
         shading=tuple((terms * (chance[5] < 0.6)).tolist()),
+        void=(column_mm + place[0], place[1], radius if chance[10] < 0.04 else 0.0),
         grain=float(rng.uniform(0.02, 0.2)) if chance[6] < 0.7 else 0.0,
         snr=float(np.exp(rng.uniform(np.log(9.0), np.log(80.0)))),
         blur=(float(blurs[0]), float(blurs[1])),
@@ -134,7 +138,7 @@ def scan(
 
 
 def _slow(scanner: Scanner, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """Return profile, saturation band and shading, (J, K)."""
+    """Return profile, saturation band, shading and what metal leaves, (J, K)."""
     middle, width = scanner.profile
     profile = torch.exp(-0.5 * ((z - middle) / width) ** 2)
     edge, steep, depth = scanner.band
@@ -142,7 +146,9 @@ def _slow(scanner: Scanner, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     p, q = y / 90.0, z / 120.0
     a, b, c, d, e = scanner.shading
     shading = torch.exp(a * p + b * q + c * p * q + d * p * p + e * q * q)
-    return profile * band * shading
+    y_void, z_void, radius = scanner.void
+    far = ((y - y_void) ** 2 + (z - z_void) ** 2) / max(radius, 1e-3) ** 2
+    return profile * band * shading * (1.0 - torch.exp(-far * far))
 
 
 def _grain(signal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

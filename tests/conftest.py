@@ -4,15 +4,13 @@ Real files are found through `VOLSPINE_TESTDATA` and nowhere else; tests that ne
 say so, when it is unset.
 """
 
-import functools
 import os
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
-from jaxtyping import _import_hook
+
+from tests import checks
 
 # A law that holds must hold on every machine and on every run: no deadline, no luck.
 settings.register_profile(
@@ -24,26 +22,8 @@ settings.register_profile(
 )
 settings.load_profile("volspine")
 
-
-class CheckedLoader(_import_hook._JaxtypingLoader):
-    """Imports a module of volspine with checks, and what that imports as ever.
-
-    The hook of jaxtyping renames compiled files as long as a module runs, so that whatever third
-    party it imports first (torch, SciPy) is compiled again: half the time of collecting tests.
-    Here they are renamed only while this module's own compiled file is looked up.
-    """
-
-    def get_code(self, fullname):
-        name = functools.partial(
-            _import_hook._optimized_cache_from_source, self._typechecker.get_hash()
-        )
-        with mock.patch("importlib._bootstrap_external.cache_from_source", name):
-            return super().get_code(fullname)
-
-    exec_module = SourceFileLoader.exec_module
-
-
-_import_hook._JaxtypingLoader = CheckedLoader
+# Types and shapes are checked in every test.
+checks.install()
 
 
 @pytest.fixture(scope="session")

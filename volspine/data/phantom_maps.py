@@ -109,6 +109,9 @@ _PEOPLE, _DRAWS = People(), Draws()
 class PhantomMaps(pl.LightningDataModule):
     """Loaders over the tissue maps of one folder.
 
+    With several processes (DDP) each sees other pictures by itself, so a recipe for several says
+    `use_distributed_sampler: false`.
+
     Args:
         store: Folder of the maps; made and filled if need be.
         people: Who is in it.
@@ -159,9 +162,11 @@ class PhantomMaps(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return training batches, which begin where the run stands."""
-        size = self.draws.steps * self.draws.batch_size
         sampler = StepSampler(
-            len(self._maps["train"]), length=size, seed=self.draws.seed, start=self._seen
+            len(self._maps["train"]),
+            length=self.draws.steps * self.draws.batch_size,
+            seed=self.draws.seed,
+            start=self._seen,
         )
         return self._loader("train", sampler)
 
@@ -196,11 +201,13 @@ class PhantomMaps(pl.LightningDataModule):
         ]
         return _stacked(drawn, batch["study_id"])
 
-    def _seen(self) -> int:
-        trainer = self.trainer
+    def _seen(self) -> tuple[int, int]:
+        """Return what this process sees next, and how many processes take turns."""
+        trainer, size = self.trainer, self.draws.batch_size
         if trainer is None:
-            return 0
-        return int(trainer.global_step) * self.draws.batch_size * int(trainer.world_size)
+            return 0, 1
+        processes, mine = int(trainer.world_size), int(trainer.global_rank)
+        return int(trainer.global_step) * size * processes + mine, processes
 
     def _fixed(self, name: str) -> DataLoader[Item]:
         return self._loader(name, [(0, n) for n in range(len(self._maps[name]))])
@@ -263,19 +270,22 @@ class StepSampler(Sampler[Place]):
         size: Number of people.
         length: How many are seen before the sampler ends.
         seed: Of the order.
-        start: How many were seen before; asked whenever the sampler begins.
+        start: How many were seen before, and of how many one is seen here, as several processes
+            take turns; asked whenever the sampler begins.
     """
 
-    def __init__(self, size: int, *, length: int, seed: int, start: Callable[[], int]) -> None:
+    def __init__(
+        self, size: int, *, length: int, seed: int, start: Callable[[], tuple[int, int]]
+    ) -> None:
         self._size, self._length, self._seed, self._start = size, length, seed, start
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[Place]:
-        first = self._start()
+        first, step = self._start()
         order: tuple[int, Sequence[int]] = (-1, ())
-        for seen in range(first, first + self._length):
+        for seen in range(first, first + step * self._length, step):
             turn, place = divmod(seen, self._size)
             if order[0] != turn:
                 shuffled = np.random.default_rng([self._seed, turn]).permutation(self._size)

@@ -242,7 +242,7 @@ def _normal_scores(values: FloatArray) -> FloatArray:
 
 def _chance(scores: FloatArray) -> FloatArray:
     """Return the normal distribution function, to 1e-5."""
-    return np.interp(scores, *_NORMAL)
+    return np.asarray(np.interp(scores, *_NORMAL), dtype=np.float64)
 
 
 def _plain(values: FloatArray, *, digits: int = 3) -> list[float]:

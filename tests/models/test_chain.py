@@ -31,6 +31,7 @@ def candidates(points_mm, disc, *, any_disc=0.9, above=80.0, below=80.0) -> Cand
         log_any=np.log(np.full(n, any_disc) + 0.02),
         above_mm=np.full(n, above),
         below_mm=np.full(n, below),
+        in_view=np.full(len(CHAIN), 0.5),
     )
 
 
@@ -83,6 +84,7 @@ def test_a_false_peak_in_front_of_the_spine_is_passed_over() -> None:
             false_heat.offset_mm,
         ),
         true_heat.inside,
+        true_heat.presence,
         CELLS,
     )
     assert errors_mm(decode(maps), points)[L4_L5] < 1.0
@@ -131,7 +133,7 @@ def test_the_best_of_all_chains_is_found() -> None:
 
 
 def chain_score(places, disc, path, rules) -> float:
-    unary = np.log(disc[np.arange(7), path] + 1e-4) + np.log(0.92)
+    unary = np.log(disc[np.arange(7), path] + 1e-4) + np.log(0.92) + np.log(0.5)
     distances = np.linalg.norm(np.diff(places[path], axis=0), axis=1)
     steps = -0.5 * ((distances - np.array(rules.steps_mm)) / rules.spread_mm) ** 2
     return float(unary.sum() + steps.sum())
@@ -197,6 +199,7 @@ def mirrored(maps: HeatMaps) -> HeatMaps:
         maps.any_disc[::-1],
         (maps.offset_mm[order] * sign)[:, :, ::-1],
         maps.inside[::-1],
+        maps.presence[order],
         maps.grid,
     )
 
@@ -279,7 +282,9 @@ def test_the_distance_to_what_was_measured_is_that_of_the_nearest_edge() -> None
 def test_heat_of_another_shape_is_refused() -> None:
     maps = heat_of(spine())
     with pytest.raises(GeometryError, match="VS-GEO-080"):
-        HeatMaps(maps.log_heat[:5], maps.any_disc, maps.offset_mm, maps.inside, CELLS)
+        HeatMaps(
+            maps.log_heat[:5], maps.any_disc, maps.offset_mm, maps.inside, maps.presence, CELLS
+        )
     nowhere = np.zeros(CELLS.shape, dtype=np.bool_)
     with pytest.raises(GeometryError, match="VS-GEO-081"):
         fuse([Told(maps.log_heat, maps.offset_mm, nowhere)], CELLS)

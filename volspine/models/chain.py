@@ -7,12 +7,15 @@ A hidden Markov model runs down the seven discs. At each disc it is in one of th
     skip n     the disc is not seen, the one before it was at candidate n
     below      the disc lies below the view; so does every disc after it
 
-Its score is the sum of, for a disc at n,  log p_disc(near n) + log(p_any(n) + .02);  for each step
-down from n to m, log N(|n - m|; 36, 7) mm (less at either end of the chain), with m strictly
-below n; for a disc that is not there, a constant; and where the view begins or ends inside the
-chain, how likely the next disc lies outside of what was measured. The best chain is found by
-Viterbi's recursion; by the forward-backward recursion, with all scores times a factor below 1
-because the votes of one network are not independent, how sure each name is.
+With v how likely a disc is in view, the score is the sum of, for a disc at n,
+
+    log p_disc(near n) + log(p_any(n) + .02) + log v,
+
+for one that is nowhere, a constant + log(1 - v); for each step down from n to m, log N(|n - m|;
+36, 7) mm (less at either end of the chain), with m strictly below n; and where the view begins or
+ends inside the chain, how likely the next disc lies outside of what was measured. The best chain is
+found by Viterbi's recursion; how sure each name is by the forward-backward recursion, with all
+scores times a factor below 1, because the votes of one network are not independent.
 
 Shapes:
     D  7 discs    N  candidates    S = 2 N + 2  states: above, at 0.., skip 0.., below
@@ -45,6 +48,7 @@ class Rules:
         leave_spread_mm: Standard deviation of that.
         not_seen: Score of a disc that is nowhere, in place of its two logarithms.
         hidden: Score of a disc that is not seen though it should lie within the view.
+        least_view: A disc is taken to be in view, or out of it, with at least this probability.
         temperature: Factor of all scores in the probabilities.
     """
 
@@ -55,6 +59,7 @@ class Rules:
     leave_spread_mm: float = 8.0
     not_seen: float = -6.0
     hidden: float = -5.0
+    least_view: float = 0.05
     temperature: float = 0.3
 
 
@@ -68,6 +73,7 @@ class Candidates:
         log_any: (N,); logarithm of how much the place looks like any disc.
         above_mm: (N,); how far what was measured reaches above it.
         below_mm: (N,); how far below it.
+        in_view: (D,); how likely each disc is in view at all.
 
     Raises:
         GeometryError: If the shapes do not fit.
@@ -78,10 +84,16 @@ class Candidates:
     log_any: FloatArray
     above_mm: FloatArray
     below_mm: FloatArray
+    in_view: FloatArray
 
     def __post_init__(self) -> None:
         n = len(self.points_mm)
-        fits = self.points_mm.shape == (n, 3) and self.log_disc.shape == (len(CHAIN), n)
+        discs = len(CHAIN)
+        fits = (
+            self.points_mm.shape == (n, 3)
+            and self.log_disc.shape == (discs, n)
+            and self.in_view.shape == (discs,)
+        )
         if not fits or any(v.shape != (n,) for v in (self.log_any, self.above_mm, self.below_mm)):
             raise GeometryError("candidates of a wrong shape", code="VS-GEO-082")
 
@@ -132,7 +144,9 @@ def _unary(c: Candidates, how: Rules) -> FloatArray:
     """Score of each state at each disc, (D, S)."""
     n = len(c.points_mm)
     scores = np.full((len(CHAIN), 2 * n + 2), how.not_seen)
-    scores[:, 1 : n + 1] = c.log_disc + c.log_any
+    view = np.clip(c.in_view, how.least_view, 1 - how.least_view)[:, None]
+    scores += np.log(1 - view)
+    scores[:, 1 : n + 1] = c.log_disc + c.log_any + np.log(view)
     scores[:, n + 1 : -1] += how.hidden
     scores[0, n + 1 : -1] = scores[-1, n + 1 : -1] = _NEVER  # The ends are above or below instead.
     return scores

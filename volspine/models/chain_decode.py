@@ -141,6 +141,7 @@ def _candidates(maps: HeatMaps) -> Candidates:
         log_any=np.log(near + ANY_FLOOR),
         above_mm=room[:, 0],
         below_mm=room[:, 1],
+        in_view=maps.presence[: len(CHAIN)],
     )
 
 

@@ -17,7 +17,7 @@ from scipy.special import expit
 from volspine.errors import GeometryError
 from volspine.landmarks import POINTS
 from volspine.models.chain_heat import HeatMaps
-from volspine.types import BoolArray
+from volspine.types import BoolArray, FloatArray
 from volspine.volume.grid import Grid
 
 __all__ = ["Told", "cell_grid", "cell_mask", "fuse"]
@@ -61,7 +61,8 @@ def fuse(series: Sequence[Told], grid: Grid) -> HeatMaps:
     """Return the heat of one study from what the network said of each of its series.
 
     In each cell the log heat is the mean over the series that measured there, then the whole is
-    made a distribution again; offsets are averaged alike.
+    made a distribution again; offsets are averaged alike. The log-odds of a point being in view,
+    which a localizer tells by log(sum(exp(logits)) / cells), are averaged too.
 
     Args:
         series: One or more.
@@ -84,8 +85,17 @@ def fuse(series: Sequence[Told], grid: Grid) -> HeatMaps:
         any_disc=np.where(inside, any_disc, np.float32(0)).astype(np.float32),
         offset_mm=_weighted([told.offset_mm for told in there], shares),
         inside=inside,
+        presence=expit(np.mean([_log_odds(told) for told in there], axis=0)),
         grid=grid,
     )
+
+
+def _log_odds(told: Told) -> FloatArray:
+    """Return the log-odds of each point being in view: its logits tell them, as trained."""
+    logits = told.logits[:-1].reshape(len(POINTS), -1)
+    top = logits.max(axis=1)
+    total = np.exp(logits - top[:, None]).sum(axis=1, dtype=np.float64)
+    return np.asarray(top + np.log(total / logits.shape[1]), dtype=np.float64)
 
 
 def _weighted(values: Sequence[Float32], shares: Sequence[Float32]) -> Float32:

@@ -50,6 +50,7 @@ class HeatMaps:
         offset_mm: (P, 3, A, B, C) float32; from the cell's middle to the point, to the right, to
             the front and to the head.
         inside: (A, B, C); what was measured.
+        presence: (P,) how likely each point is in view at all.
         grid: Of the cells, with its centre.
 
     Raises:
@@ -60,6 +61,7 @@ class HeatMaps:
     any_disc: Float32
     offset_mm: Float32
     inside: BoolArray
+    presence: FloatArray
     grid: Grid
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class HeatMaps:
             self.log_heat.shape == (len(POINTS), *cells)
             and self.any_disc.shape == self.inside.shape == cells
             and self.offset_mm.shape == (len(POINTS), 3, *cells)
+            and self.presence.shape == (len(POINTS),)
         )
         if not fits or not self.inside.any():
             raise GeometryError(

@@ -11,8 +11,8 @@
 SHELL := /bin/bash
 VENV := .venv
 RUN := $(VENV)/bin/python
-# One thread per process: the suites run in parallel processes.
-PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n logical --maxprocesses 4 --dist worksteal
+# One thread per process: the suites run in parallel processes. Compiled tests are kept.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -q -n logical --maxprocesses 4 --dist worksteal
 
 .PHONY: help demo test test-slow test-all lint docs bench clean
 help:

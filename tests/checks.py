@@ -19,11 +19,11 @@ from importlib.machinery import SourceFileLoader
 from unittest import mock
 
 from beartype import BeartypeConf, beartype
-from jaxtyping import AbstractArray, _import_hook, jaxtyped
+from jaxtyping import AbstractArray, TypeCheckError, _import_hook, jaxtyped
 
 __all__ = ["checked", "install"]
 
-TYPECHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))
+TYPECHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeCheckError))
 CONTEXT = jaxtyped("context")
 """Axis names are bound anew within it; it holds nothing, so that one serves all."""
 

@@ -221,7 +221,7 @@ class PhantomMaps(pl.LightningDataModule):
             seed=len(SETS) * draws.seed + SETS.index(name),
             as_maps=draws.on_device,
         )
-        return DataLoader(
+        return _Loader(
             dataset,
             batch_size=draws.batch_size,
             sampler=order,
@@ -229,6 +229,17 @@ class PhantomMaps(pl.LightningDataModule):
             collate_fn=collate_samples,
             persistent_workers=draws.num_workers > 0 and name == "train",
         )
+
+
+class _Loader(DataLoader[Item]):
+    """A loader that may begin in the middle of an epoch: its sampler asks where the run stands."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing, as there is nothing to remember."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Do nothing."""
 
 
 class MapDataset(Dataset[Item]):

@@ -155,18 +155,22 @@ def _dots(canvas, points, tissue):
 
 
 def _foramen(canvas, column, profile, n, side):
-    """Paint fat and root between bone n and the next; return the root's middle."""
+    """Paint fat and root between bone n and the next; return the root's middle.
+
+    The root lies in the upper third, under the pedicle; the foramen reaches from the back of the
+    body, which is further forward here than at the midline, to the joint: 8 mm.
+    """
     build, wall = column.build, column.wall(n, -1)
     h, gap = build.height[n] / 2, build.gap[n]
     inner = profile.at(n, profile.wide)
     roomy = 1 - 0.35 * build.worn[n] - 0.03 * build.bulge[n]
-    top = column.at(n, side * 17, wall + 4.0, -h + 2.5)
-    low = column.at(n, side * 17, wall + 3.2, -h - gap * 0.6 - 2)
     tall = 6.5 * build.size
-    canvas.quadric(top, (9, 5.2 * roomy, tall), Tissue.CANAL_FAT, axes=column.axes[n], power=2.6)
-    canvas.quadric(low, (9, 3.6 * roomy, tall), Tissue.CANAL_FAT, axes=column.axes[n], power=2.6)
+    for depth, height, deep in ((1.8, 3.5, 5.2), (1.4, -gap * 0.6 - 2, 3.6)):
+        middle = column.at(n, side * 17, wall + depth, -h + height)
+        half = (9, deep * roomy, tall)
+        canvas.quadric(middle, half, Tissue.CANAL_FAT, axes=column.axes[n], power=2.6)
     start = column.at(n, side * (inner - 2.5), wall + 6, h * 0.05)
-    root = column.at(n, side * 17, wall + 3.8, -h + 1.8)
+    root = column.at(n, side * 17, wall + 1.6, -h + 4.5)
     far = column.at(n, side * 34, wall - 12, -h - 12)
     thick = (1.7 + 0.1 * (n - L1)) * build.size
     canvas.cone((start, root), (thick * 0.8, thick), Tissue.ROOT)

@@ -8,12 +8,19 @@ import pytest
 import yaml
 
 from tests.data import made_roots
+from tests.data.made_maps import made_map
 from volspine.cli import main
 from volspine.data import cache
 from volspine.models.grader import build_grader
+from volspine.models.localizer import build_localizer
+from volspine.phantom import tissue_map_store
 
 RECIPES = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
 NAMES = [path.stem for path in RECIPES]
+LOCALIZERS = [path for path in RECIPES if "localizer" in yaml.safe_load(path.read_text())["model"]]
+GRADERS = [path for path in RECIPES if path not in LOCALIZERS]
+GRADER_NAMES = [path.stem for path in GRADERS]
+LOCALIZER_NAMES = [path.stem for path in LOCALIZERS]
 
 TINY = [
     "--trainer.accelerator=cpu",
@@ -29,6 +36,23 @@ TINY = [
     "--quiet",
 ]
 
+TINY_LOCALIZER = [
+    "--trainer.accelerator=cpu",
+    "--trainer.devices=1",
+    "--trainer.strategy=auto",
+    "--trainer.max_epochs=1",
+    "--trainer.check_val_every_n_epoch=1",
+    "--model.localizer.init_args.channels=[4,8,8,8]",
+    "--data.people.train=3",
+    "--data.people.val=2",
+    "--data.people.test=2",
+    "--data.people.workers=1",
+    "--data.draws.batch_size=2",
+    "--data.draws.steps=1",
+    "--data.draws.num_workers=0",
+    "--quiet",
+]
+
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
@@ -38,7 +62,8 @@ def root(tmp_path, monkeypatch):
 
 
 def test_the_recipes_are_there():
-    assert {"phantom_quick", "study_efficientnet", "study_maxvit"} <= set(NAMES)
+    assert {"phantom_quick", "study_efficientnet", "study_maxvit"} <= set(GRADER_NAMES)
+    assert {"level_localizer", "level_localizer_gpu"} == set(LOCALIZER_NAMES)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)
@@ -52,14 +77,14 @@ def test_the_head_says_what_is_expected_in_which_time_by_which_command(path):
     assert "nothing about patients" in head
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=NAMES)
+@pytest.mark.parametrize("path", GRADERS, ids=GRADER_NAMES)
 def test_every_key_and_value_is_known(path, capsys):
     assert main(["fit", "-c", str(path), "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["model"]["grader"]["class_path"] == "volspine.models.grader.StudyGrader"
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=NAMES)
+@pytest.mark.parametrize("path", GRADERS, ids=GRADER_NAMES)
 def test_the_network_is_built_at_full_size(path):
     recipe = yaml.safe_load(path.read_text())
     arguments = recipe["model"]["grader"]["init_args"]
@@ -67,8 +92,19 @@ def test_the_network_is_built_at_full_size(path):
     assert build_grader({"grader": "StudyGrader", "shape": shape, **arguments}).recipe
 
 
+@pytest.mark.parametrize("path", LOCALIZERS, ids=LOCALIZER_NAMES)
+def test_every_key_and_value_of_a_localizer_is_known_and_its_network_is_built(path, capsys):
+    assert main(["fit", "-c", str(path), "--print_config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    chosen = printed["model"]["localizer"]
+    assert chosen["class_path"] == "volspine.models.localizer.Localizer"
+    assert build_localizer({"localizer": "Localizer", **chosen["init_args"]}).recipe
+    weights = printed["model"]["loss"]["init_args"]
+    assert weights["sigma_mm"] == 4.0
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RECIPES, ids=NAMES)
+@pytest.mark.parametrize("path", GRADERS, ids=GRADER_NAMES)
 def test_it_runs_from_fit_to_test_at_a_tiny_size(path, root, tmp_path, capsys):
     common = ["-c", str(path), f"--data.root={root}", *TINY]
     common += [f"--trainer.default_root_dir={tmp_path / 'run'}"]
@@ -77,3 +113,16 @@ def test_it_runs_from_fit_to_test_at_a_tiny_size(path, root, tmp_path, capsys):
     metrics = json.loads((tmp_path / "run" / "test_metrics.json").read_text())
     assert metrics["studies"] == 2
     assert 0 < metrics["score"] < 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", LOCALIZERS, ids=LOCALIZER_NAMES)
+def test_a_localizer_runs_from_fit_to_test_at_a_tiny_size(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tissue_map_store, "tissue_map", made_map)
+    common = ["-c", str(path), f"--data.store={tmp_path / 'maps'}", *TINY_LOCALIZER]
+    common += [f"--trainer.default_root_dir={tmp_path / 'run'}"]
+    assert main(["fit", *common]) == 0, capsys.readouterr().err
+    assert main(["test", *common, "--ckpt_path=best"]) == 0, capsys.readouterr().err
+    metrics = json.loads((tmp_path / "run" / "test_metrics.json").read_text())
+    assert metrics["series"] == 2
+    assert metrics["data"]["people"]["train"] == 3

@@ -7,12 +7,13 @@ import pytest
 
 from volspine.errors import ConfigurationError, GeometryError, InputError
 from volspine.landmarks import CHAIN, MIRRORED_POINT, POINT_OF_TARGET, POINTS
+from volspine.phantom.frame import build_frame
 from volspine.phantom.labelmap import label_study
 from volspine.phantom.spec import Cohort, Size, Spec, Stage
 from volspine.phantom.study import outline_study
 from volspine.phantom.subject import draw_subject
-from volspine.phantom.tissue_map import SHAPE, TissueMap, tissue_map
-from volspine.phantom.tissue_map_people import RATES, strain, varied_anatomy
+from volspine.phantom.tissue_map import SHAPE, TissueMap, map_points, tissue_map
+from volspine.phantom.tissue_map_people import RATES, is_plain, strain, varied_anatomy
 from volspine.phantom.tissue_map_store import (
     MapStore,
     map_specs,
@@ -157,6 +158,22 @@ def test_people_are_strained_about_as_often_as_the_rates_say():
     fat = np.array([p.dorsal_fat for p in people])
     assert fat.min() < 5.0
     assert fat.max() > 50.0
+
+
+def test_a_spine_whose_planes_cross_near_it_is_not_plain():
+    subject = draw_subject(np.random.default_rng(0), 0.0)
+    parts = (subject.heights, subject.discs)
+    assert is_plain(build_frame(*parts, subject.bends, subject.pitch))
+    # The plane of S5 stands upright and runs through the lumbar bodies.
+    folded = subject.bends - np.deg2rad(35.0) * (np.arange(len(subject.bends)) > 9)
+    assert not is_plain(build_frame(*parts, folded, subject.pitch))
+
+
+def test_the_discs_of_the_widest_varied_people_lie_a_vertebra_apart():
+    for index in range(25):
+        spec = Spec(seed=78, index=index, cohort=Cohort.SHIFT)
+        points = map_points(varied_anatomy(spec))[: len(CHAIN)]
+        assert np.linalg.norm(np.diff(points, axis=0), axis=1).min() > 15.0
 
 
 def test_a_wedged_vertebra_is_lower_and_the_spine_bends_forwards_over_it():

@@ -17,7 +17,7 @@ import numpy as np
 from volspine.anatomy import TARGETS
 from volspine.phantom.anatomy import Anatomy, assemble
 from volspine.phantom.distractors import distract
-from volspine.phantom.frame import FIRST_SEGMENT
+from volspine.phantom.frame import FIRST_SEGMENT, Frame
 from volspine.phantom.labels import draw_severity
 from volspine.phantom.lesions import draw_lesions
 from volspine.phantom.narrowing import narrow
@@ -27,10 +27,15 @@ from volspine.phantom.targets import draw_measures, measure_of, wanted
 from volspine.phantom.truth import SHIFT_SPREAD
 from volspine.types import FloatArray
 
-__all__ = ["RATES", "map_stream", "strain", "varied_anatomy"]
+__all__ = ["RATES", "is_plain", "map_stream", "strain", "varied_anatomy"]
 
 RATES = {"scoliosis": 0.30, "slip": 0.15, "fracture": 0.15, "collapse": 0.30, "transition": 0.06}
 """Share of people with each; choices, far above what is usual."""
+
+_L5_S1 = FIRST_SEGMENT + 4
+
+_APART_MM = 3.0
+"""Least distance between the planes of two vertebrae near the spine."""
 
 _STREAM = 0x4D4150
 """Tells this stream from those of the stages."""
@@ -43,8 +48,34 @@ def map_stream(spec: Spec) -> np.random.Generator:
 
 
 def varied_anatomy(spec: Spec) -> Anatomy:
-    """Return the anatomy of one person for a localizer; the same at every call."""
+    """Return the anatomy of one person for a localizer; the same at every call.
+
+    Of the people that are drawn, the first whose spine `is_plain` is taken.
+    """
     rng = map_stream(spec)
+    while True:
+        anatomy = _draw(spec, rng)
+        if is_plain(anatomy.frame):
+            return anatomy
+
+
+def is_plain(frame: Frame) -> bool:
+    """Tell whether no two vertebrae's planes cross near the spine, from T8 to S1.
+
+    Where a spine bends too much they do, and the frame folds: points are then taken for parts of
+    another vertebra than the one they lie beside.
+    """
+    back = np.stack([np.cos(frame.tilts), -np.sin(frame.tilts)], axis=1)
+    depths = np.array([-22.0, 18.0, 45.0])
+    points = frame.centres_mm[: _L5_S1 + 2, None] + depths[:, None] * back[: _L5_S1 + 2, None]
+    offset = (frame.normals * frame.centres_mm).sum(axis=1)
+    height = points @ frame.normals.T - offset
+    own, other = np.arange(len(points))[:, None, None], np.arange(len(offset))
+    right = np.where(other < own, height < -_APART_MM, height > _APART_MM)
+    return bool(np.all(right | (other == own)))
+
+
+def _draw(spec: Spec, rng: np.random.Generator) -> Anatomy:
     if spec.cohort is Cohort.PROBE:
         measures = draw_measures(rng.integers(0, 3, len(TARGETS)), rng)
     else:
@@ -77,8 +108,10 @@ def strain(subject: Subject, rng: np.random.Generator) -> Subject:
 
 
 def _more_lordosis(subject: Subject, rng: np.random.Generator) -> FloatArray:
-    """What takes the lumbar and sacral curve to a multiple of itself, N(1, 0.3)."""
-    factor = float(np.clip(rng.normal(1.0, 0.3), 0.2, 1.7))
+    """What takes the curve down to L5/S1 to N(1, 0.3) of itself, the sacrum's to N(1, 0.2)."""
+    lumbar = float(np.clip(rng.normal(1.0, 0.3), 0.2, 1.7))
+    sacral = float(np.clip(rng.normal(1.0, 0.2), 0.5, 1.3))
+    factor = np.where(np.arange(len(subject.bends)) <= _L5_S1, lumbar, sacral)
     return np.asarray((factor - 1.0) * subject.bends)
 
 

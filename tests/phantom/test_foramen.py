@@ -18,7 +18,7 @@ from volspine.phantom.truth import build_truth
 @given(st.floats(0.3, 1.0))
 def test_a_pressed_root_keeps_its_area(flatness):
     angle = np.linspace(0, 2 * np.pi, 720, endpoint=False)
-    radius = root_radius(angle, np.full(720, flatness))
+    radius = root_radius((np.cos(angle), np.sin(angle)), np.full(720, flatness))
     area = (radius**2).mean() * np.pi
     assert area == pytest.approx(np.pi * ROOT_RADIUS_MM**2, rel=1e-6)
     # Pressed from front and back: shorter along 0 than along pi / 2, in the given ratio.

@@ -50,9 +50,10 @@ def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     scaled = [scaled[0] + np.float32(0.37) * row, scaled[1], scaled[2] + np.float32(0.61) * row]
     cells = [np.floor(s) for s in scaled]
     number = cells[0] * 7.0 + cells[1] * 31.0 + cells[2] * 83.0
-    loop = np.mod(number, _LOOPS).astype(np.intp)
+    # On whole numbers the same as a remainder, and far quicker.
+    loop = (number - _LOOPS * np.floor(number / _LOOPS)).astype(np.intp)
     tables = np.modf(np.outer(phase[:4] + 3.0, np.arange(1, _LOOPS + 1) ** 1.5))[0]
-    round_, long, kind, level = (t.astype(np.float32)[loop] for t in tables)
+    round_, long, kind, level = (t.astype(np.float32).take(loop) for t in tables)
     x, y, z = (s - cell - np.float32(0.5) for s, cell in zip(scaled, cells, strict=True))
     squares = ((x / (0.46 + 0.3 * long)) ** 2, (y / (0.42 + 0.14 * round_)) ** 2,
                (z / (0.76 - 0.3 * long)) ** 2)  # fmt: skip
@@ -71,7 +72,7 @@ def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     swirl = 2.0 * np.sin(0.21 * across + 0.13 * p.z + 9.0 * level)
     mixed = 0.22 * np.sin(0.5 * p.back + 0.28 * p.z + swirl)
     canvas.paint(lumen, Tissue.BOWEL, clamp(0.2 + 0.9 * kind + mixed, 0.0, 0.95))
-    gas = np.where(kind > 0.62, 27.0 * (y + 0.5 - 0.9 * level), np.float32(99.0))
+    gas = 27.0 * (y + 0.5 - 0.9 * level) + np.float32(199.0) * (kind <= 0.62)
     canvas.paint(np.maximum(lumen + 0.5, gas), Tissue.AIR, 0.95)
 
 

@@ -4,6 +4,8 @@ Around the root's axis the fat reaches `clearance` millimetres in each direction
 below a millimetre, disc, facet or pedicle touches the root. A severe narrowing flattens the root.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,16 +53,15 @@ def _paint_tunnel(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> Non
     far = np.abs(u)
     behind, under = root_offset(c, u)
     radius = np.sqrt(behind * behind + under * under) + 1e-6
-    angle = np.arctan2(under, behind)
-    left = u >= 0
     shapes = anatomy.narrowing
-    clearance = _sides(left, shapes.clearance, c, angle)
-    plug = _sides(left, shapes.plug, c, angle)
-    flat = np.where(left, shapes.flatness[c.segment, 0], shapes.flatness[c.segment, 1])
-    root = root_radius(angle, flat.astype(np.float32))
+    around = _Around.at(c, u, np.arctan2(under, behind))
+    clearance, plug = around.read(shapes.clearance), around.read(shapes.plug)
+    flat = shapes.flatness.astype(np.float32).ravel()[around.side]
+    # On the axis itself any direction does, but there has to be one.
+    root = root_radius(((behind + np.float32(1e-6)) / radius, under / radius), flat)
     # Tissue that crowds the root is thickest in the middle of the tunnel.
-    away = np.maximum(np.abs(far - TUNNEL_MM) - 3.0, 0.0) / 7.0
-    open_ = np.sqrt(np.maximum(1.0 - away * away, 0.0)) + 99.0 * np.minimum(1.0 - away, 0.0)
+    away = clamp(np.abs(far - TUNNEL_MM) - 3.0, 0.0, np.inf) / 7.0
+    open_ = np.sqrt(clamp(1.0 - away * away, 0.0, 1.0)) + 99.0 * clamp(1.0 - away, -np.inf, 0.0)
     crowd = radius - root - plug * open_ + 99.0 * (plug <= clearance)
     canvas.paint(crowd, Tissue.ANNULUS)
     # What crowds from behind is the facet with its capsule and the flavum, darker than a disc.
@@ -72,23 +73,42 @@ def _paint_tunnel(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> Non
     canvas.paint(nerve, Tissue.ROOT)
 
 
-def _sides(left: NDArray[np.bool_], table: NDArray[np.float64], c: Section, angle: Array) -> Array:
-    """Interpolate a table of directions, (S, 2, A), each point on its own side."""
-    return np.where(left, _around(table[:, 0], c, angle), _around(table[:, 1], c, angle))
+def root_radius(direction: tuple[Array, Array], flatness: Array) -> Array:
+    """Return the root's radius in a direction, given by its cosine and sine behind and below.
 
-
-def root_radius(angle: Array, flatness: Array) -> Array:
-    """Return the root's radius in a direction; pressed from front and back."""
+    It is pressed from front and back.
+    """
     a, b = ROOT_RADIUS_MM * np.sqrt(flatness), ROOT_RADIUS_MM / np.sqrt(flatness)
-    return a * b / np.sqrt((b * np.cos(angle)) ** 2 + (a * np.sin(angle)) ** 2)
+    return a * b / np.sqrt((b * direction[0]) ** 2 + (a * direction[1]) ** 2)
 
 
-def _around(table: NDArray[np.float64], c: Section, angle: Array) -> Array:
-    """Interpolate each point's segment row of a table of directions at an angle."""
-    place = (angle * np.float32(ANGLES / (2 * np.pi))) % np.float32(ANGLES)
-    first = place.astype(np.intp)
-    share = place - first.astype(np.float32)
-    row = np.broadcast_to(c.segment * ANGLES, angle.shape)
-    values = table.astype(np.float32).ravel()
-    near, far = values[row + first % ANGLES], values[row + (first + 1) % ANGLES]
-    return np.asarray(near + (far - near) * share, dtype=np.float32)
+@dataclass(frozen=True)
+class _Around:
+    """How tables of directions, (S, 2, A), are read at points, each on its own side.
+
+    Attributes:
+        side: Segment and side of each point, as an index of both.
+        first: The direction before it.
+        share: How far it is on the way to the next one.
+    """
+
+    side: NDArray[np.intp]
+    first: NDArray[np.intp]
+    share: NDArray[np.float32]
+
+    @classmethod
+    def at(cls, c: Section, u: Array, angle: Array) -> "_Around":
+        """Find the place of angles from -pi to pi among the directions."""
+        place = angle * np.float32(ANGLES / (2 * np.pi))
+        place = clamp(place + np.float32(ANGLES) * (place < 0), 0.0, ANGLES - 1e-3)
+        first = place.astype(np.intp)
+        share = place - first.astype(np.float32)
+        return cls(2 * c.segment + (u < 0), first, share.astype(np.float32))
+
+    def read(self, table: NDArray[np.float64]) -> Array:
+        """Interpolate each point's row."""
+        whole = table.astype(np.float32)
+        closed = np.concatenate([whole, whole[..., :1]], axis=-1).ravel()
+        index = self.side * (ANGLES + 1) + self.first
+        near = closed.take(index)
+        return np.asarray(near + (closed.take(index + 1) - near) * self.share, dtype=np.float32)

@@ -34,6 +34,9 @@ class Canvas(Protocol):
             opacity: 1 covers, 0 does nothing.
         """
 
+    def fill(self, tissue: Tissue) -> None:
+        """Cover everything."""
+
     def part(self, box: Box) -> "Canvas":
         """Return a canvas over a box of the points; what is painted there is painted here."""
 
@@ -80,6 +83,11 @@ class SignalCanvas:
             change += part
             values[where] = change
 
+    def fill(self, tissue: Tissue) -> None:
+        """Cover everything."""
+        for values, signal in zip(self.values, self.signals[:, tissue], strict=True):
+            values[...] = signal
+
     def part(self, box: Box) -> "SignalCanvas":
         """Return a canvas over a box of the points."""
         return SignalCanvas(self.values[(slice(None), *box)], self.signals, self.pixel_mm)
@@ -107,6 +115,10 @@ class LabelCanvas:
         """Write the tissue's index where it covers more than half."""
         inside = np.broadcast_to((distance < 0) & (np.asarray(opacity) > 0.5), self.values.shape)
         self.values[inside] = int(tissue)
+
+    def fill(self, tissue: Tissue) -> None:
+        """Cover everything."""
+        self.values[...] = int(tissue)
 
     def part(self, box: Box) -> "LabelCanvas":
         """Return a canvas over a box of the points."""

@@ -13,7 +13,7 @@ from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.canal import clamp, smooth_max
 from volspine.phantom.focus import focus
 from volspine.phantom.painting import Canvas
-from volspine.phantom.section import Section
+from volspine.phantom.section import L5_S1, Section
 from volspine.phantom.surroundings import Surroundings
 from volspine.phantom.tissues import Tissue
 
@@ -21,30 +21,25 @@ __all__ = ["paint_pelvis", "paint_sacrum"]
 
 Array = NDArray[np.floating]
 
-_L5_S1 = 9
-"""Segment above the sacrum."""
-
 _PLATE_MM = 114.0
 """Length of the iliac plate across the body."""
 
 
 def paint_sacrum(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint the lateral masses of the sacrum, with the sacroiliac joint at their side."""
-    sacrum = (c.segment > _L5_S1) | ((c.segment == _L5_S1) & (c.over < 3.0))
-    sacrum &= np.abs(c.v) < 40.0
-    if sacrum.any():
-        focus(canvas, c, u, sacrum & (np.abs(u) < 2.6 * c.half_width), _paint_wings)
+    if c.sacral.any():
+        focus(canvas, c, u, c.sacral & (np.abs(u) < 2.6 * c.half_width), _paint_wings)
 
 
 def _paint_wings(canvas: Canvas, c: Section, u: Array) -> None:
     far = np.abs(u)
     share = c.below / np.maximum(c.below + c.above, np.float32(1.0))
-    down = np.maximum(c.segment.astype(np.float32) + share - np.float32(_L5_S1 + 1), 0.0)
+    down = np.maximum(c.segment.astype(np.float32) + share - np.float32(L5_S1 + 1), 0.0)
     side = far - c.half_width * (2.15 - 0.13 * down)
     # The joint runs outwards as it comes forwards.
     side = side + 0.22 * (c.v - 8.0)
     slab = np.abs(c.v - 0.5 * c.half_depth - 0.14 * far) - 13.5 + 2.0 * down
-    top = np.where(c.segment == _L5_S1, c.over + 0.18 * far, np.float32(-9.0))
+    top = np.where(c.segment == L5_S1, c.over + 0.18 * far, np.float32(-9.0))
     wing = smooth_max(smooth_max(side, slab, 7.0), top, 4.0)
     canvas.paint(wing - 0.8, Tissue.CAPSULE, 0.8)
     canvas.paint(wing, Tissue.CORTEX)

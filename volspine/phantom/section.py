@@ -17,12 +17,15 @@ from volspine.phantom.canal import WAIST, CanalSection, plateau
 from volspine.phantom.frame import Placed
 from volspine.types import FloatArray
 
-__all__ = ["PEDICLE_BOTTOM_MM", "Section", "build_section"]
+__all__ = ["L5_S1", "PEDICLE_BOTTOM_MM", "Section", "build_section"]
 
 Array = NDArray[np.float32]
 
 PEDICLE_BOTTOM_MM = 2.0
 """Lower edge of a pedicle, below the middle of its vertebra."""
+
+L5_S1 = 9
+"""Segment above the sacrum."""
 
 ROOT_RADIUS_MM = 2.3
 
@@ -125,6 +128,12 @@ class Section:
         whole, where = self.__dict__["_origin"]
         values = self.__dict__[name] = getattr(whole, name)[where]
         return values
+
+    @cached_property
+    def sacral(self) -> NDArray[np.bool_]:
+        """Where the lateral masses of the sacrum can be, however far to the side."""
+        low = (self.segment > L5_S1) | ((self.segment == L5_S1) & (self.over < 3.0))
+        return np.asarray(low & (np.abs(self.v) < 40.0))
 
     def canal(self) -> CanalSection:
         """Return the canal's cross-section at the points."""

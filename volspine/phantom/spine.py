@@ -18,10 +18,11 @@ from volspine.phantom.canal import (
     sac_distance,
     sac_reach,
     sac_span,
+    sided,
     smooth_max,
     wall,
 )
-from volspine.phantom.focus import focus
+from volspine.phantom.focus import Field, focus
 from volspine.phantom.painting import Canvas
 from volspine.phantom.section import Section
 from volspine.phantom.subject import Subject
@@ -41,15 +42,29 @@ def paint_column(canvas: Canvas, c: Section, u: Array) -> None:
 
 
 def _paint_bodies(canvas: Canvas, c: Section, u: Array) -> None:
+    field = Field(c, u)
     outline = _outline(c, u)
     across = (u / c.half_width) ** 2 + (c.v / c.half_depth) ** 2
     endplates = np.minimum(c.under, c.over) + 1.1 * clamp(1.0 - across, 0.0, 1.0)
-    rim = 0.9 * c.at_disc * clamp(-0.25 * c.v, 0.0, 1.0)
-    canvas.paint(smooth_max(outline - rim, -endplates - 0.5, 1.0), Tissue.ANNULUS)
-    _paint_nucleus(canvas, c, u)
+    box = field.box(np.minimum(c.under, c.over) > -4.0, 0.0, np.inf)
+    if box is not None:
+        part = field.at(box)[0]
+        rim = 0.9 * part.at_disc * clamp(-0.25 * part.v, 0.0, 1.0)
+        disc = smooth_max(outline[box] - rim, -endplates[box] - 0.5, 1.0)
+        canvas.part(box).paint(disc, Tissue.ANNULUS)
+    box = field.box(np.abs(c.w) < 0.46 * c.disc_height, 0.0, 0.74 * float(c.half_width.max()))
+    if box is not None:
+        _paint_nucleus(canvas.part(box), *field.at(box))
     body = smooth_max(outline, endplates, 2.5)
     canvas.paint(body, Tissue.CORTEX)
     canvas.paint(body + 0.8, Tissue.MARROW)
+    box = field.box(np.minimum(c.below, c.above) ** 2 < 7.0, 0.0, 7.0)
+    if box is not None:
+        _paint_vein(canvas.part(box), *field.at(box), body[box])
+
+
+def _paint_vein(canvas: Canvas, c: Section, u: Array, body: Array) -> None:
+    """Paint the vein that leaves the middle of a body at its back."""
     middle = np.minimum(c.below, c.above)
     into = c.half_depth - c.v
     vein = (u / 4.0) ** 2 + (middle / 1.6) ** 2 + (into / 9.0) ** 2
@@ -58,20 +73,22 @@ def _paint_bodies(canvas: Canvas, c: Section, u: Array) -> None:
 
 def _paint_nucleus(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint the nucleus, which fades into the annulus and has a dark cleft when it ages."""
-    radius = np.sqrt((u / (0.74 * c.half_width)) ** 2 + ((c.v + 1.0) / (0.70 * c.half_depth)) ** 2)
+    radius = (u / (0.74 * c.half_width)) ** 2 + ((c.v + 1.0) / (0.70 * c.half_depth)) ** 2
     tall = np.abs(c.w) / (0.46 * c.disc_height)
-    core = clamp(2.6 * (1.0 - np.sqrt(radius * radius + tall * tall)), 0.0, 1.0)
+    core = clamp(2.6 * (1.0 - np.sqrt(radius + tall * tall)), 0.0, 1.0)
     cleft = 1.0 - 0.35 * np.exp(-((c.w / 1.3) ** 2))
     canvas.paint(np.full_like(core, -99.0), Tissue.NUCLEUS, core * cleft * c.hydration)
 
 
 def _outline(c: Section, u: Array) -> Array:
     """Signed distance to the side of bodies and discs, across the spine."""
-    v = np.where(c.v > 0, np.maximum(c.v - rear_profile(c.canal(), u), 0.0), c.v)
-    p, q = np.abs(u) / c.half_width, np.abs(v) / c.half_depth
+    behind = clamp(c.v, 0.0, np.inf)
+    # One of the two terms is 0: the first behind, the second, which knows the bulge, in front.
+    far = np.abs(c.v - behind) + clamp(behind - rear_profile(c.canal(), u), 0.0, np.inf) * (c.v > 0)
+    p, q = np.abs(u) / c.half_width, far / c.half_depth
     radius = np.cbrt(p * p * p + q * q * q)
     size = np.sqrt(u * u + c.v * c.v) + 1e-3
-    return np.asarray(size * (1.0 - 1.0 / np.maximum(radius, 0.05)))
+    return np.asarray(size * (1.0 - 1.0 / clamp(radius, 0.05, np.inf)))
 
 
 def paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
@@ -93,7 +110,7 @@ def _paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
     inside = np.maximum(low, 0.5 * (c.v - back))  # the roof is steep: less than a distance in v
     canvas.paint(inside, Tissue.EPIDURAL_FAT)
     canvas.paint(np.maximum(inside, np.abs(c.v - front - 0.3) - 0.4), Tissue.CORTEX, 0.7)
-    sac = sac_distance(canal, u, c.v)
+    sac = sac_distance(canal, u, c.v, (front, back))
     canvas.paint(sac - 0.35, Tissue.CAPSULE, 0.5)
     canvas.paint(sac, Tissue.CSF)
     _paint_traversing(canvas, c, u, front)
@@ -101,7 +118,7 @@ def _paint_canal(canvas: Canvas, c: Section, u: Array) -> None:
 
 def _paint_traversing(canvas: Canvas, c: Section, u: Array, front: Array) -> None:
     """Paint the root that crosses the recess on its way to the next foramen."""
-    depth = np.where(u >= 0, c.recess_left, c.recess_right)
+    depth = sided(u >= 0, c.recess_left, c.recess_right)
     depth = 8.0 + (depth - 8.0) * c.at_disc
     tall = np.minimum(1.7, 0.42 * depth)
     drift = clamp(c.w, -8.0, 12.0) * 0.12
@@ -121,19 +138,24 @@ def paint_cauda(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
 def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
     """Paint the roots where the unit disc that they are drawn in comes to lie within the sac."""
     canal = c.canal()
-    reach = np.where(u >= 0, sac_reach(canal, 1.0), sac_reach(canal, -1.0))
+    reach = sided(u >= 0, sac_reach(canal, 1.0), sac_reach(canal, -1.0))
     front, back = sac_span(canal, u)
-    half = np.maximum(0.5 * (back - front), 0.1)
+    half = clamp(0.5 * (back - front), 0.1, np.inf)
     x = u / reach
-    arch = np.sqrt(np.maximum(1.0 - x * x, 0.05))
-    y = (c.v - 0.5 * (front + back)) / half * arch
-    tall = half / arch
+    tall = half / np.sqrt(clamp(1.0 - x * x, 0.05, 1.0))
+    below = c.v - 0.5 * (front + back)
     share = clamp((_vertebra(c) - 5.0) / 5.0, 0.0, 1.0)
     nearest = np.full_like(x, np.float32(1e6))
+    across, deep = np.empty_like(x), np.empty_like(x)
     for high, low in zip(*(_WITHIN * subject.roots.astype(np.float32)), strict=True):
-        across = (x - high[0] - (low[0] - high[0]) * share) * reach
-        deep = (y - high[1] - (low[1] - high[1]) * share) * tall
-        np.minimum(nearest, across * across + deep * deep, out=nearest)
+        np.multiply(reach, high[0] + (low[0] - high[0]) * share, out=across)
+        np.subtract(u, across, out=across)
+        across *= across
+        np.multiply(tall, high[1] + (low[1] - high[1]) * share, out=deep)
+        np.subtract(below, deep, out=deep)
+        deep *= deep
+        across += deep
+        np.minimum(nearest, across, out=nearest)
     canvas.paint(np.sqrt(nearest) - np.minimum(0.62, 0.8 * half), Tissue.ROOT, 0.9)
 
 

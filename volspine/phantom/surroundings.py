@@ -88,10 +88,13 @@ class Surroundings:
     def grain(self, anatomy: Anatomy) -> Array:
         """Return a random field of mean 0 and variance 1, long along the body."""
         total = np.zeros(np.broadcast_shapes(self.x.shape, self.back.shape), dtype=np.float32)
+        part = np.empty_like(total)
         for n, ku in enumerate(anatomy.subject.waves[:_GRAIN, 0].astype(np.float32)):
             across = np.float32(0.95) * ku * self.x
-            total += np.cos(across) * self.waves[0][n]
-            total -= np.sin(across) * self.waves[1][n]
+            np.multiply(np.cos(across), self.waves[0][n], out=part)
+            total += part
+            np.multiply(np.sin(across), self.waves[1][n], out=part)
+            total -= part
         return total * np.float32(np.sqrt(2.0 / _GRAIN))
 
 

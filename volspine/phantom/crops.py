@@ -23,6 +23,10 @@ from volspine.types import FloatArray
 __all__ = ["Crop", "LevelCrops", "level_crops", "study_crops"]
 
 
+_SUB_SLICES = 2
+"""Painted across a slice of a series with noise, which hides what more of them would change."""
+
+
 class Crop(NamedTuple):
     """A level seen in one series.
 
@@ -131,7 +135,7 @@ def _crops(
     how: tuple[tuple[CropShape, CropShape], bool, Scan],
 ) -> list[LevelCrops]:
     shapes, aligned, scan = how
-    scene = Scene(spec, scan)
+    scene = Scene(spec, scan, most=_SUB_SLICES)
     cutouts = {
         (level, protocol): cut_out(scene, (level, protocol), offset, (shapes, aligned))
         for level, offset in zip(levels, offsets_mm, strict=True)

@@ -17,7 +17,7 @@ from volspine.anatomy import Protocol
 from volspine.errors import GeometryError
 from volspine.geometry.stack import Decoded, Stack
 from volspine.phantom.artefacts import Artefacts, draw_artefacts
-from volspine.phantom.plan import SeriesPlan
+from volspine.phantom.plan import Plan, SeriesPlan
 from volspine.phantom.spec import Spec, Stage
 from volspine.phantom.study import outline_study, shared_slices, stack_geometry, stack_members
 from volspine.phantom.windows import Receiver, Window, render_window, tune
@@ -100,8 +100,9 @@ class Scan:
 
     Attributes:
         draw: Which draw of coil, noise and artefacts; the artefacts of 0 are those of the files.
-        sub_slices: How many are painted across a slice; None takes as many as the files. Beside the
-            spine 2 differ from many by 10 % of the spread of an image, 3 by 5 %, 5 by 2 %.
+        sub_slices: How many are painted across a slice; None takes as many as the files, but for
+            crops at most 2 where there is noise. Beside the spine 2 differ from many by 10 % of the
+            spread of an image, 3 by 5 %, 5 by 2 %.
     """
 
     draw: int = 0
@@ -117,6 +118,7 @@ class Scene:
     Args:
         spec: Which study.
         scan: How it is scanned.
+        most: Sub-slices of a series with noise, unless the scan says how many.
 
     Attributes:
         truth: What is known.
@@ -125,13 +127,11 @@ class Scene:
         landmarks_mm: (25, 3), LPS millimetres.
     """
 
-    def __init__(self, spec: Spec, scan: Scan = AS_FILED) -> None:
+    def __init__(self, spec: Spec, scan: Scan = AS_FILED, *, most: int = 99) -> None:
         self.spec = spec
         made = outline_study(spec)
         self.truth, self.plan, self.labels = made.truth, made.plan, made.labels
-        if scan.sub_slices is not None:
-            fewer = [replace(s, sub_slices=scan.sub_slices) for s in self.plan.series]
-            self.plan = replace(self.plan, series=tuple(fewer))
+        self.plan = _painted_as(self.plan, scan.sub_slices, most)
         self.landmarks_mm = made.landmarks_mm
         self.groups = shared_slices(self.plan)
         self.rng = spec.stream(Stage.NOISE).spawn(scan.draw + 1)[-1]
@@ -199,6 +199,15 @@ class Scene:
                 self.truth.anatomy, self.groups[group], self._artefacts[group], self.rng
             )
         return self._tuned[group]
+
+
+def _painted_as(plan: Plan, sub_slices: int | None, most: int) -> Plan:
+    """Return a plan with other numbers of sub-slices; shared slices stay shared."""
+    found = []
+    for series in plan.series:
+        few = min(series.sub_slices, most) if series.snr > 0 else series.sub_slices
+        found.append(replace(series, sub_slices=sub_slices or few))
+    return replace(plan, series=tuple(found))
 
 
 def rendered_together(places: Iterable[Place]) -> list[list[Place]]:

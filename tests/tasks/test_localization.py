@@ -1,6 +1,8 @@
 """Training a localizer: it learns, it goes on after a break as if there had been none."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -187,3 +189,12 @@ def test_one_person_seen_once_can_be_learned_by_heart(data, tmp_path):
         found = module(batch["image"], batch["mask"]).voxels
     away = ((found - batch["points_index"]) * torch.tensor([4.0, 2, 2])).norm(dim=-1)
     assert away.median() < 2.0
+
+
+@pytest.mark.slow
+def test_training_needs_neither_dicom_nor_torchio():
+    absent = ("pydicom", "SimpleITK", "torchio", "timm_3d", "spacecutter", "nibabel")
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
+    code += "import volspine.tasks.localization, volspine.data.phantom_maps"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -169,8 +169,9 @@ def _draw_linear(rng: np.random.Generator) -> FloatArray:
 def _draw_centre(made: TissueMap, rng: np.random.Generator) -> tuple[FloatArray, float]:
     """Return the body's point in the middle of the series, to the right, front and head, mm."""
     canal = made.points_mm[2:4].mean(axis=0)
-    usual, wide = rng.uniform(-38.0, 38.0), rng.uniform(-95.0, 105.0)
-    up = usual if rng.random() < 0.75 else wide
+    # Most series are centred a little below L3, so that the sacrum is in view.
+    usual, wide = rng.uniform(-46.0, 30.0), rng.uniform(-95.0, 105.0)
+    up = usual if rng.random() < 0.82 else wide
     back = float(rng.uniform(-60.0, 35.0))
     aside = rng.normal(0, 7.0)
     centre = np.array([aside - canal[0], _COLUMN_MM - canal[1] - back, canal[2] + up])
@@ -203,9 +204,9 @@ def _draw_slab(rng: np.random.Generator) -> Slab:
 
 def _draw_box(rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return the lowest and highest y and z of the field of view; in 60 % a side is cut off."""
-    half = np.array([rng.uniform(75.0, 160.0), rng.uniform(95.0, 165.0)])
+    half = np.array([rng.uniform(75.0, 160.0), rng.uniform(100.0, 165.0)])
     low, high = -half, half
-    cut, kind, depth = rng.random() < 0.6, rng.random(), rng.uniform(0.0, 95.0)
+    cut, kind, depth = rng.random() < 0.6, rng.random(), 95.0 * rng.random() ** 1.4
     front, rear = rng.uniform(0.0, 45.0), rng.uniform(0.0, 25.0)
     sides = rng.random(2) < 0.3
     if cut:

@@ -165,6 +165,23 @@ def test_stacks_and_sources_shrink_together_when_a_slice_cannot_be_decoded(tmp_p
     assert largest_error(stack) < 3
 
 
+def test_some_slices_of_files_are_those_of_the_whole_and_change_nothing(tmp_path):
+    save_all(series(5), tmp_path, RLELossless)
+    path = tmp_path / "3.dcm"
+    path.write_bytes(path.read_bytes()[:-60])
+    (found,) = read_study(tmp_path).series
+    stack = found.stacks[0]
+    voxels, kept = stack.slices([3, 2, 0])
+    assert kept == (3, 0)
+    assert stack.shape[2] == len(found.instances[0]) == 5
+    assert not any("missing slice" in repair for repair in found.repairs)
+    with pytest.raises(PixelError, match=r"cut short|cannot be decoded"):
+        stack.slices([2])
+    # The broken slice goes when all are decoded; then the fourth is the third.
+    assert np.array_equal(voxels, stack.voxels[:, :, [2, 0]])
+    assert not np.array_equal(voxels[..., 0], voxels[..., 1])
+
+
 def test_when_no_slice_can_be_decoded_voxels_raises(tmp_path):
     for path in save_all(series(4), tmp_path, RLELossless).iterdir():
         path.write_bytes(path.read_bytes()[:-60])

@@ -59,3 +59,31 @@ def test_spacing_plane_and_normal_come_from_the_affine():
     assert stack.is_regular
     assert stack.slice_origins_mm[-1].tolist() == [8, -20, 30]
     assert repr(stack) == "<Stack sagittal (3, 2, 5) 3.00 x 2.00 x 4.00 mm>"
+
+
+def test_some_slices_are_decoded_alone_and_not_kept():
+    asked = []
+
+    def some(numbers):
+        asked.append(list(numbers))
+        kept = tuple(k for k in numbers if k != 2)
+        return np.stack([np.full((3, 2), k, np.float32) for k in kept], axis=2), kept, ()
+
+    origins = AFFINE[:3, 3] + np.arange(5)[:, None] * AFFINE[:3, 2]
+    whole = np.arange(5, dtype=np.float32) * np.ones((3, 2, 1), np.float32)
+    stack = Stack(AFFINE, origins, (3, 2), lambda: (whole, tuple(range(5)), ()), decode_some=some)
+    assert stack.can_decode_some
+    voxels, kept = stack.slices([4, 2, 1])
+    assert (kept, voxels[0, 0].tolist(), asked) == ((4, 1), [4, 1], [[4, 2, 1]])
+    assert stack.shape == (3, 2, 5)
+    _ = stack.voxels
+    assert not stack.can_decode_some
+    voxels, kept = stack.slices([4, 2, 1])
+    assert (kept, voxels[0, 0].tolist(), len(asked)) == ((4, 2, 1), [4, 2, 1], 1)
+
+
+def test_a_stack_that_cannot_decode_some_decodes_all():
+    whole = np.arange(5, dtype=np.float32) * np.ones((3, 2, 1), np.float32)
+    stack = lazy(lambda: (whole, tuple(range(5)), ()))
+    assert not stack.can_decode_some
+    assert stack.slices([3])[0].tolist() == [[[3.0]] * 2] * 3

@@ -432,6 +432,67 @@ def test_slices_that_prove_unreadable_are_missing_from_the_crop():
     assert_is_the_field(crop)
 
 
+@pytest.fixture
+def unread(tmp_path):
+    """A study of whose pixels nothing was decoded yet."""
+    made = acquire_study(CLEAN)
+    write_study(made, tmp_path / "study")
+    return read_study(tmp_path / "study"), landmarks_of(made.landmarks_mm)
+
+
+def test_only_the_slices_of_a_crop_are_decoded(clean, unread):
+    study, marks = unread
+    stacks = [stack for series in study.series for stack in series.stacks]
+    cropper = Cropper(study, marks, how=HOW)
+    for level in (Level.L4_L5, Level.L5_S1, Level.L4_L5):
+        for view in PROTOCOLS:
+            crop = cropper.crop(level, view)
+            expected = crop_level(*clean, level=level, view=view, how=HOW)
+            assert crop.source == expected.source
+            assert crop.mask.equal(expected.mask)
+            assert_same(crop.image, expected.image)
+    assert all(stack.can_decode_some for stack in stacks)
+
+
+def test_a_stack_that_is_decoded_between_two_crops_gives_both(clean, unread):
+    study, marks = unread
+    cropper = Cropper(study, marks, how=HOW)
+    first = cropper.crop(Level.L1_L2, T2)
+    for stack in study.by_protocol(T2)[0].stacks:
+        assert stack.voxels.any()
+    again, other = cropper.crop(Level.L1_L2, T2), cropper.crop(Level.L5_S1, T2)
+    assert_same(first.image, again.image)
+    assert_same(other.image, crop_level(*clean, level=Level.L5_S1, view=T2, how=HOW).image)
+
+
+def decoding_some(*, fails=()):
+    """A stack of five slices that notes which of them are decoded."""
+    whole, asked = linear_stack(axial_affine(), (80, 70, 5)), []
+
+    def some(numbers):
+        asked.extend(numbers)
+        kept = tuple(k for k in numbers if k not in fails)
+        return whole.voxels[:, :, list(kept)], kept, ()
+
+    def everything():
+        raise AssertionError("the whole stack was decoded")
+
+    stack = Stack(whole.affine_lps, whole.slice_origins_mm, (80, 70), everything, decode_some=some)
+    return study_of(series_of("axial_t2", stack)), asked
+
+
+def test_a_slice_is_decoded_once_and_one_that_fails_is_missing():
+    study, asked = decoding_some(fails=(2,))
+    cropper = Cropper(study, upright(), how=HOW)
+    crop = cropper.crop(Level.L3_L4, AX)
+    assert crop.source.slices == (1, -1, 3)
+    assert_is_the_field(crop)
+    higher = cropper.crop(Level.L3_L4, AX, offset_mm=(0.0, 0.0, 4.0))
+    assert higher.source.slices == (-1, 3, 4)
+    assert_is_the_field(higher)
+    assert asked == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("view", PROTOCOLS)
 def test_a_right_side_is_mirrored_and_still_says_where_it_is(clean, view):
     study, marks = clean

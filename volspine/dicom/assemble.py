@@ -119,7 +119,7 @@ class StackAssembler:
         affine = stack_affine(directions, first.spacing_mm, origins[0], step_mm=pile.step_mm)
         decoder = StackDecoder(members, strict=self._ledger.strict, limits=self._limits)
         plane = (first.layout.columns, first.layout.rows)
-        return Stack(affine, origins, plane, decoder), decoder
+        return Stack(affine, origins, plane, decoder, decode_some=decoder.some), decoder
 
     def _mention(self, pile: Pile) -> None:
         if pile.missing:

@@ -19,6 +19,7 @@ from volspine.dicom.limits import DEFAULT_LIMITS, Limits
 from volspine.dicom.study import Source
 from volspine.errors import PixelError, VolspineError
 from volspine.geometry.stack import Decoded
+from volspine.types import VoxelArray
 
 __all__ = ["StackDecoder", "stored_values"]
 
@@ -28,7 +29,7 @@ LARGEST_NAN_FRACTION = 1e-3
 
 @dataclass
 class StackDecoder:
-    """Decodes the slices of one stack, in order; called once by `Stack.voxels`.
+    """Decodes the slices of one stack, in order; called by `Stack.voxels`, or for some of them.
 
     Args:
         instances: The slices, first to last; shortened when one cannot be decoded; `sources`, which
@@ -53,30 +54,44 @@ class StackDecoder:
         Raises:
             PixelError: If no slice can be decoded, or in strict mode any cannot.
         """
+        voxels, kept = self._decoded(range(len(self.instances)))
+        self.instances[:] = [self.instances[k] for k in kept]
+        self.sources[:] = [self.sources[k] for k in kept]
+        return voxels, tuple(kept), tuple(self._repairs)
+
+    def some(self, numbers: Sequence[int]) -> Decoded:
+        """Return the same of some slices only; nothing is remembered of those that fail.
+
+        Raises:
+            PixelError: If none of them can be decoded, or in strict mode any cannot.
+        """
+        voxels, kept = self._decoded(numbers)
+        return voxels, tuple(kept), tuple(self._repairs)
+
+    def _decoded(self, numbers: Sequence[int]) -> tuple[VoxelArray, list[int]]:
+        """Return the voxels of some slices, (I, J, kept), and the numbers of those kept."""
         first, self._repairs = self.instances[0].layout, []
         self._usual = _usual_bits(self.instances)
-        voxels = np.empty((len(self.instances), first.rows, first.columns), dtype=np.float32)
+        voxels = np.empty((len(numbers), first.rows, first.columns), dtype=np.float32)
         kept: list[int] = []
         errors: list[tuple[str, VolspineError]] = []
-        for k, frame in self._frames():
+        for k, frame in self._frames(numbers):
             if isinstance(frame, VolspineError):
                 errors.append((self.instances[k].name, frame))
             else:
                 voxels[len(kept)] = frame
                 kept.append(k)
         self._judge(errors, left=len(kept))
-        self.instances[:] = [self.instances[k] for k in kept]
-        self.sources[:] = [self.sources[k] for k in kept]
-        return voxels[: len(kept)].transpose(2, 1, 0), tuple(kept), tuple(self._repairs)
+        return voxels[: len(kept)].transpose(2, 1, 0), kept
 
     def _judge(self, errors: list[tuple[str, VolspineError]], *, left: int) -> None:
         if errors and (self.strict or not left):
             raise errors[0][1]
         self._repairs += [f"missing slice: {error.message} [{name}]" for name, error in errors]
 
-    def _frames(self) -> Any:
+    def _frames(self, numbers: Sequence[int]) -> Any:
         """Yield each slice's index with its intensities or the error that took their place."""
-        numbered = enumerate(self.instances)
+        numbered = ((k, self.instances[k]) for k in numbers)
         for _, group in groupby(numbered, key=lambda pair: pair[1].header.file):
             members = list(group)
             try:

@@ -8,7 +8,7 @@ Where slices are missing inside a stack, or unevenly spaced, no affine can be ri
 `slice_origins_mm` always is, and `is_regular` says whether the two agree.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Stack:
         slice_origins_mm: Shape (K, 3); true position of each slice's voxel (0, 0).
         in_plane_shape: (I, J): columns and rows.
         decode: Called on the first use of `voxels`.
+        decode_some: Does the same for slices of some numbers, where that can be done.
 
     Attributes:
         affine_lps: As given; its origin moves with the first slice that can be decoded.
@@ -44,11 +45,13 @@ class Stack:
         slice_origins_mm: FloatArray,
         in_plane_shape: tuple[int, int],
         decode: Callable[[], Decoded],
+        *,
+        decode_some: Callable[[Sequence[int]], Decoded] | None = None,
     ) -> None:
         self.affine_lps = np.array(affine_lps, dtype=np.float64)
         self._origins = np.array(slice_origins_mm, dtype=np.float64)
         self._in_plane_shape = in_plane_shape
-        self._decode = decode
+        self._decode, self._decode_some = decode, decode_some
         self._voxels: VoxelArray | None = None
         self.repairs: list[str] = []
 
@@ -115,6 +118,30 @@ class Stack:
             self.repairs.extend(repairs)
             self._voxels = voxels
         return self._voxels
+
+    @property
+    def can_decode_some(self) -> bool:
+        """Whether `slices` spares the decoding of the others."""
+        return self._voxels is None and self._decode_some is not None
+
+    def slices(self, numbers: Sequence[int]) -> tuple[VoxelArray, tuple[int, ...]]:
+        """Return some slices without keeping them, and the numbers of those that can be decoded.
+
+        Where `can_decode_some` is false this is part of `voxels`, which are then kept.
+
+        Args:
+            numbers: Of slices as they are now; the first use of `voxels` may drop some.
+
+        Returns:
+            Rescaled intensities, float32, shape (I, J, slices); and their numbers.
+
+        Raises:
+            PixelError: If none of them can be decoded, or in strict reading any cannot.
+        """
+        if self._voxels is None and self._decode_some is not None:
+            voxels, kept, _ = self._decode_some(numbers)
+            return voxels, kept
+        return self.voxels[:, :, list(numbers)], tuple(numbers)
 
     def release(self) -> None:
         """Forget decoded voxels; the next use decodes them again."""

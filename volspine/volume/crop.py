@@ -14,7 +14,7 @@ Shapes:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ def crop_study(
 
 @dataclass
 class Cropper:
-    """Cuts levels out of one study; a stack is put on the device once.
+    """Cuts levels out of one study; of a stack that nobody decoded, the slices that are shown.
 
     Args:
         study: The images, native.
@@ -121,6 +121,7 @@ class Cropper:
     how: CropHow = AS_ACQUIRED
     frames: tuple[LevelFrame | None, ...] | None = None
     _places: dict[Protocol, list[Place]] = field(default_factory=dict, init=False, repr=False)
+    _tried: dict[int, dict[int, bool]] = field(default_factory=dict, init=False, repr=False)
     _tensors: dict[int, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -176,9 +177,26 @@ class Cropper:
         if not places:
             return None
         cut = self._best(places, frame, view, centre)
-        before = cut.place.stack.shape
-        _ = cut.place.stack.voxels  # Decoding may drop slices.
-        return cut if cut.place.stack.shape == before else self._best(places, frame, view, centre)
+        stack, before = cut.place.stack, cut.place.stack.shape
+        if stack.can_decode_some and cut.slices is not None and self.how.sampler == "fast":
+            return self._with_slices(cut)
+        if self._tried.pop(id(stack), None):
+            del self._tensors[id(stack)]  # Somebody decoded all of it since.
+        _ = stack.voxels  # Decoding may drop slices.
+        return cut if stack.shape == before else self._best(places, frame, view, centre)
+
+    def _with_slices(self, cut: Cut) -> Cut:
+        """Decode the slices that a crop shows, those that no other did; leave out what fails."""
+        stack = cut.place.stack
+        tried = self._tried.setdefault(id(stack), {})
+        wanted = [k for _, k in cut.shown if k not in tried]
+        if wanted:
+            voxels, kept = stack.slices(wanted)
+            tensor = self._tensor(stack)
+            for n, k in enumerate(kept):
+                tensor[k] = torch.from_numpy(voxels[:, :, n].T).to(tensor.device)
+            tried |= {k: k in kept for k in wanted}
+        return replace(cut, slices=tuple(k if tried.get(k) else -1 for k in cut.slices or ()))
 
     def _best(
         self, places: list[Place], frame: LevelFrame, view: Protocol, centre: FloatArray
@@ -220,8 +238,12 @@ class Cropper:
         return self._placed(level, image, torch.from_numpy(mask), (cut.affine_lps, source))
 
     def _tensor(self, stack: Stack) -> torch.Tensor:
+        """Return the voxels of a stack, (K, J, I); zeros to be filled where some are decoded."""
         if id(stack) not in self._tensors:
-            voxels = torch.from_numpy(np.ascontiguousarray(stack.voxels.transpose(2, 1, 0)))
+            if stack.can_decode_some:
+                voxels = torch.zeros(stack.shape[::-1], device=self.how.device)
+            else:
+                voxels = torch.from_numpy(np.ascontiguousarray(stack.voxels.transpose(2, 1, 0)))
             self._tensors[id(stack)] = voxels.to(self.how.device)
         return self._tensors[id(stack)]
 

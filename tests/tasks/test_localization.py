@@ -11,7 +11,7 @@ from tests.data.made_maps import made_map
 from volspine.data import phantom_maps
 from volspine.data.lightning import pl
 from volspine.data.phantom_maps import Draws, People, PhantomMaps
-from volspine.errors import ConfigurationError
+from volspine.errors import ConfigurationError, WeightsError
 from volspine.models.localizer import Localizer, build_localizer
 from volspine.models.localizer_loss import LocalizerLoss
 from volspine.phantom import tissue_map_store
@@ -123,6 +123,32 @@ def test_a_checkpoint_of_another_localizer_is_refused(data, tmp_path):
         trainer(tmp_path, epochs=2).fit(
             other, datamodule=data(), ckpt_path=tmp_path / "c.ckpt", weights_only=True
         )
+
+
+def test_a_run_starts_from_the_weights_of_another(data, tmp_path):
+    run, first = trainer(tmp_path, epochs=1), task()
+    run.fit(first, datamodule=data())
+    run.save_checkpoint(tmp_path / "c.ckpt")
+    second = task(start_from=str(tmp_path / "c.ckpt"))
+    trainer(tmp_path, epochs=0).fit(second, datamodule=data())
+    for one, two in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, two)
+    run = trainer(tmp_path, epochs=2)
+    run.fit(second, datamodule=data())
+    run.save_checkpoint(tmp_path / "d.ckpt")
+    resumed, again = task(start_from=str(tmp_path / "c.ckpt")), trainer(tmp_path, epochs=2)
+    again.fit(resumed, datamodule=data(), ckpt_path=tmp_path / "d.ckpt", weights_only=True)
+    for one, two in zip(second.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("name", ["nowhere.ckpt", "text.ckpt", "other.ckpt"])
+def test_a_start_that_cannot_be_is_refused(data, tmp_path, name):
+    (tmp_path / "text.ckpt").write_text("hello")
+    torch.save({"volspine": {"model": {}}, "state_dict": {}}, tmp_path / "other.ckpt")
+    module = task(start_from=str(tmp_path / name))
+    with pytest.raises(WeightsError, match="cannot start from this checkpoint"):
+        trainer(tmp_path, epochs=1).fit(module, datamodule=data())
 
 
 def test_testing_writes_the_errors_of_every_point(data, tmp_path):

@@ -10,6 +10,7 @@ with `weights_only=True` and no class name in it is ever looked up:
 """
 
 import json
+import pickle
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from torch.optim import Optimizer
 
 from volspine import __version__
 from volspine.data.lightning import pl
-from volspine.errors import ConfigurationError
+from volspine.errors import ConfigurationError, WeightsError
 from volspine.jobs import write_text
 from volspine.models.localizer import Localizer, Located, average_mirrors
 from volspine.models.localizer_loss import LocalizerLoss
@@ -47,6 +48,8 @@ class LocalizationTask(pl.LightningModule):
         optimizer: From parameters to an optimizer.
         schedule: How the learning rate goes.
         average_mirrors: Whether validation and test look at each series and its mirror image.
+        start_from: Checkpoint of an earlier run whose weights a new run starts from; a run that
+            is resumed goes on from its own.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class LocalizationTask(pl.LightningModule):
         optimizer: MakeOptimizer = torch.optim.AdamW,
         schedule: Schedule = _SCHEDULE,
         average_mirrors: bool = True,
+        start_from: str | None = None,
     ) -> None:
         super().__init__()
         with warnings.catch_warnings():
@@ -69,6 +73,7 @@ class LocalizationTask(pl.LightningModule):
         self.make_optimizer = optimizer
         self.schedule = schedule
         self.average_mirrors = average_mirrors
+        self.start_from = start_from
         self.evaluation: PointErrors | None = None
         self._errors = PointErrors()
 
@@ -89,6 +94,15 @@ class LocalizationTask(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def setup(self, stage: str) -> None:
+        """Take the weights of an earlier run, before anything averages or resumes them.
+
+        Raises:
+            WeightsError: If they are missing, damaged or of another localizer.
+        """
+        if stage == "fit" and self.start_from is not None:
+            self.localizer.load_state_dict(_weights(Path(self.start_from), self.localizer))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -170,3 +184,27 @@ class LocalizationTask(pl.LightningModule):
         data: Any = getattr(self.trainer, "datamodule", None)
         recipe: dict[str, Any] = {} if data is None else data.recipe()
         return recipe
+
+
+def _weights(path: Path, localizer: Localizer) -> dict[str, Tensor]:
+    """Return the weights of a localizer like this one out of a checkpoint; nothing in it is run."""
+    prefix = "localizer."
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        same = content[CHECKPOINT_KEY]["model"] == localizer.recipe
+        state = content["state_dict"].items()
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError,
+            AttributeError, pickle.UnpicklingError) as error:  # fmt: skip
+        raise _no_start(path, f"it cannot be read ({type(error).__name__})") from error
+    if not same:
+        raise _no_start(path, "it is of another localizer")
+    return {name.removeprefix(prefix): t for name, t in state if name.startswith(prefix)}
+
+
+def _no_start(path: Path, why: str) -> WeightsError:
+    return WeightsError(
+        f"a run cannot start from this checkpoint: {why}",
+        path=path,
+        remedy="give a checkpoint that volspine fit wrote for the same localizer",
+        code="VS-WGT-052",
+    )

@@ -410,8 +410,11 @@ class Refuse(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"{name} is not installed here", name=name)
 
 sys.meta_path.insert(0, Refuse())
+from volspine.phantom.appearance import sample_generator, sample_map
 from volspine.phantom.direct import CropShape, PhantomCrops, PhantomGrids
 from volspine.phantom.spec import Size, Spec
+from volspine.phantom.tissue_map import tissue_map
+from volspine.phantom.tissue_map_store import MapStore
 from volspine.volume.grid import Grid
 
 specs = [Spec(seed=1, size=Size.SMALL)]
@@ -419,6 +422,7 @@ grid = Grid(spacing_mm=(6.0, 4.0, 4.0), shape=(12, 40, 50))
 shapes = (CropShape(7, (40, 40), 2.0), CropShape(3, (32, 32), 2.0))
 assert PhantomGrids(specs, grid)[0].images.any()
 assert PhantomCrops(specs, shapes)[0].axial_t2.image.any()
+assert sample_map(tissue_map(specs[0]), sample_generator(0, 0, 0)).image.any()
 try:
     import scipy
     raise SystemExit("scipy was importable after all")

@@ -8,7 +8,8 @@ import pytest
 
 from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding
 from volspine.errors import ConfigurationError
-from volspine.volume.jitter import LARGEST_MM, ErrorHistogram
+from volspine.volume import jitter
+from volspine.volume.jitter import LARGEST_MM, ErrorHistogram, measured_errors
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 SIDES = [0, 2, 1, 4, 3]
@@ -126,6 +127,14 @@ def test_a_table_survives_its_file(tmp_path):
     assert again.absent.tolist() == [0.0, 0.0, 0.0]
     assert again.to_dict() == table().to_dict()
     assert len(path.read_bytes()) < 10_000
+
+
+def test_the_shipped_table_is_read_from_its_place_or_its_lack_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(jitter, "MEASURED", tmp_path / "localizer_errors.json")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        measured_errors()
+    jitter.MEASURED.write_text(json.dumps(table().to_dict()), encoding="utf-8")
+    assert measured_errors().source == "made up"
 
 
 def test_findings_are_stored_by_name():

@@ -29,10 +29,13 @@ from volspine.anatomy import LEVELS, TARGETS, Condition, Finding
 from volspine.errors import ConfigurationError
 from volspine.types import BoolArray, Float, FloatArray
 
-__all__ = ["LARGEST_MM", "ErrorHistogram"]
+__all__ = ["LARGEST_MM", "MEASURED", "ErrorHistogram", "measured_errors"]
 
 LARGEST_MM = 15.0
 """Longer errors are left out: half the distance of two discs, less what a crop needs around it."""
+
+MEASURED = Path(__file__).with_name("localizer_errors.json")
+"""Where the table of the shipped localizer lies, once it was measured."""
 
 MIN_LEVELS = 20
 """Fewer levels say too little."""
@@ -193,6 +196,15 @@ class ErrorHistogram:
         except (OSError, ValueError) as error:
             raise _impossible(f"a file that cannot be read ({type(error).__name__})") from error
         return cls.from_dict(data)
+
+
+def measured_errors() -> ErrorHistogram:
+    """Return the table of the shipped localizer.
+
+    Raises:
+        ConfigurationError: If this version has none.
+    """
+    return ErrorHistogram.read(MEASURED)
 
 
 def _impossible(finding: str) -> ConfigurationError:

@@ -133,8 +133,8 @@ def draw_panel(axis: Axes, cropper: Cropper, level: Level, panel: Panel) -> None
     if not crop.mask.any():
         axis.text(0.5, 0.5, "no crop", color="white", ha="center", transform=axis.transAxes)
         return
-    top = float(np.percentile(crop.image[crop.mask], 99.5))
-    axis.imshow(crop.image[d], cmap="gray", vmin=0.0, vmax=top)
+    top = float(np.percentile(crop.image[crop.mask].numpy(), 99.5))
+    axis.imshow(crop.image[d].numpy(), cmap="gray", vmin=0.0, vmax=top)
     for letter, x in zip(panel.edges, (0.03, 0.97), strict=True):
         axis.text(x, 0.5, letter, color="gold", ha="center", transform=axis.transAxes)
     draw_frame(axis, cropper, level, crop)

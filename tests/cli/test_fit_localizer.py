@@ -74,6 +74,18 @@ def test_a_run_goes_on_where_it_stopped(home, tmp_path):
     assert torch.load(newest, weights_only=True)["global_step"] == 4
 
 
+def test_a_limit_of_time_counts_each_part_of_a_run_by_itself(home, tmp_path):
+    counts = []
+    for part in ([], ["--ckpt_path=last"]):
+        limits = ["--trainer.max_time=00:00:00:01", "--trainer.max_steps=9999"]
+        options = [*part, *limits, "--trainer.max_epochs=-1", "--data.draws.steps=500"]
+        assert type_in(home, "fit", *options, run=tmp_path / "run") == 0
+        files = (tmp_path / "run" / "checkpoints").glob("last*")
+        newest = max(files, key=lambda p: p.stat().st_mtime)
+        counts.append(torch.load(newest, weights_only=True)["global_step"])
+    assert 0 < counts[0] < counts[1]
+
+
 def test_the_recipe_decides_what_is_trained(home, tmp_path):
     recipe = str(home / "recipe.yaml")
     for words in (["-c", recipe], [f"-c={recipe}"], ["--config", recipe], [f"--config={recipe}"]):

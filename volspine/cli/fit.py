@@ -40,7 +40,7 @@ from volspine.data.lightning import (
 from volspine.errors import ConfigurationError, WeightsError
 from volspine.grades import RESEARCH_USE
 from volspine.jobs import write_text
-from volspine.tasks.callbacks import StopOnNonFiniteLoss
+from volspine.tasks.callbacks import PartTimer, StopOnNonFiniteLoss
 
 __all__ = ["find_checkpoint", "run_lightning"]
 
@@ -153,6 +153,9 @@ class _Cli(LightningCLI):
             self.datamodule.progress = _show_progress
         monitor = self.kind.monitor if self._chooses() else None
         ours = _callbacks(root, monitor=monitor, logs=config.logger is not False)
+        if config.max_time is not None:
+            ours.append(PartTimer(config.max_time))
+            kwargs["max_time"] = None
         kwargs["callbacks"] = [*(config.callbacks or []), *ours]
         return super().instantiate_trainer(**kwargs)
 

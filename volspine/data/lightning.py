@@ -17,6 +17,7 @@ import pytorch_lightning as pl  # noqa: E402
 from pytorch_lightning.callbacks import (  # noqa: E402
     LearningRateMonitor,
     ModelCheckpoint,
+    Timer,
     WeightAveraging,
 )
 from pytorch_lightning.cli import (  # noqa: E402
@@ -35,6 +36,7 @@ __all__ = [
     "ModelCheckpoint",
     "SaveConfigCallback",
     "TensorBoardLogger",
+    "Timer",
     "WeightAveraging",
     "pl",
     "require_safe_version",

@@ -1,14 +1,14 @@
-"""What watches over a run: averaged weights, and an end to a loss that is no number."""
+"""What watches over a run: averaged weights, its time, and an end to a loss that is no number."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from volspine.data.lightning import WeightAveraging, pl
+from volspine.data.lightning import Timer, WeightAveraging, pl
 from volspine.errors import VolspineError
 
-__all__ = ["AverageWeights", "StopOnNonFiniteLoss", "ema_step"]
+__all__ = ["AverageWeights", "PartTimer", "StopOnNonFiniteLoss", "ema_step"]
 
 
 class StopOnNonFiniteLoss(pl.Callback):
@@ -62,6 +62,21 @@ class AverageWeights(WeightAveraging):
             return torch.lerp(mean, new, 1 - ema_step(int(count), decay))
 
         super().__init__(use_buffers=False, avg_fn=average)
+
+
+class PartTimer(Timer):
+    """Stop when this part of a run has lasted so long; earlier parts do not count.
+
+    Lightning's own timer adds up the time of all parts, so that a run which is resumed with the
+    same limit would stop at once.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing, as nothing is handed on to the next part."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Forget how long earlier parts lasted."""
 
 
 def ema_step(count: int, decay: float) -> float:

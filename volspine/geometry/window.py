@@ -66,11 +66,12 @@ class CropShape:
     pixel_mm: float
 
 
-SAGITTAL = CropShape(slices=11, pixels=(128, 128), pixel_mm=0.625)
-"""About 50 mm from side to side, 80 mm from top to bottom and from front to back."""
+SAGITTAL = CropShape(slices=11, pixels=(112, 112), pixel_mm=0.7)
+"""About 50 mm from side to side, with both foramina, and 78 mm from top to bottom and from front to
+back."""
 
-AXIAL = CropShape(slices=5, pixels=(128, 128), pixel_mm=0.5)
-"""About 22 mm from top to bottom, 64 mm from front to back and from side to side."""
+AXIAL = CropShape(slices=5, pixels=(112, 112), pixel_mm=0.6)
+"""About 22 mm from top to bottom, 67 mm from front to back and from side to side."""
 
 
 @dataclass(frozen=True, eq=False)

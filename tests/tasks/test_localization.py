@@ -12,12 +12,14 @@ from volspine.data import phantom_maps
 from volspine.data.lightning import pl
 from volspine.data.phantom_maps import Draws, People, PhantomMaps
 from volspine.errors import ConfigurationError, WeightsError
-from volspine.models.localizer import Localizer, build_localizer
+from volspine.landmarks import POINT_OF_TARGET, POINTS
+from volspine.models.localizer import Localizer, Located, build_localizer
 from volspine.models.localizer_loss import LocalizerLoss
 from volspine.phantom import tissue_map_store
 from volspine.phantom.appearance import Sample
 from volspine.tasks.callbacks import AverageWeights, StopOnNonFiniteLoss
 from volspine.tasks.localization import LocalizationTask
+from volspine.tasks.localization_decode import named_points, true_points
 from volspine.tasks.localization_errors import PointErrors
 
 pytestmark = [
@@ -159,6 +161,37 @@ def test_testing_writes_the_errors_of_every_point(data, tmp_path):
     assert len(metrics["points"]) == 27
     assert metrics["data"]["seeds"]["test"] == 991
     assert "2 series, one at a time" in str(module.evaluation)
+    assert "at a wrong level" in str(module.evaluation)
+    assert metrics["named"]["num_true"] > 0
+
+
+def test_maps_of_a_chain_are_named_at_its_true_places():
+    localizer = Localizer(channels=(4, 4), shape=(24, 96, 128))
+    points = torch.zeros(1, 27, 3)
+    for n in range(27):
+        level = n if n < 7 else 1 + (n - 7) % 5
+        aside = 0.0 if n < 7 else 17.0 if n < 17 else 8.0
+        left = n >= 7 and (n - 7) % 10 < 5
+        points[0, n] = torch.tensor(
+            [11.5 + (-aside if left else aside) / 4, 40.5, 116 - 17.0 * level]
+        )
+    cells = (points - torch.tensor([0.0, 0.5, 0.5])) / torch.tensor([1.0, 2.0, 2.0])
+    axes = [torch.arange(n) for n in (24, 48, 64)]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    away = 4.0 * (cells[0, :, None, None, None] - grid)
+    heat = -0.5 * (away**2).sum(dim=-1) / 16.0
+    disc = torch.logit(heat[:7].amax(dim=0).exp().clamp(1e-4, 1 - 1e-4))
+    located = Located(torch.cat([heat, disc[None]])[None], away.movedim(-1, 1)[None])
+    mask = torch.ones(1, 1, 24, 96, 128, dtype=torch.bool)
+    found = named_points(located, mask, localizer)
+    true = true_points(points, torch.ones(1, 27, dtype=torch.bool), localizer)
+    torch.testing.assert_close(found.places_mm, true, rtol=0, atol=0.5)
+    left = POINTS.index("left_neural_foraminal_narrowing_l4_l5")
+    assert true[0, POINT_OF_TARGET.index(left), 0] > 0  # LPS: x grows to the patient's left.
+    hidden = true_points(points, torch.zeros(1, 27, dtype=torch.bool), localizer)
+    assert hidden.isnan().all()
+    nothing = named_points(located, torch.zeros_like(mask), localizer)
+    assert nothing.places_mm.isnan().all()
 
 
 def test_validation_measures_what_is_read_out_in_millimetres(data):

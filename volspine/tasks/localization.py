@@ -13,6 +13,7 @@ import json
 import pickle
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from volspine import __version__
 from volspine.data.lightning import pl
 from volspine.errors import ConfigurationError, WeightsError
 from volspine.jobs import write_text
+from volspine.metrics.landmarks_streaming import LandmarkMetric
 from volspine.models.localizer import Localizer, Located, average_mirrors
 from volspine.models.localizer_loss import LocalizerLoss
 from volspine.models.localizer_readout import SoftPoints, locate_soft
+from volspine.tasks.localization_decode import named_points, true_points
 from volspine.tasks.localization_errors import PointErrors
 from volspine.tasks.plain import CHECKPOINT_KEY, drop_unplain_hyperparameters, parameter_groups
 from volspine.tasks.schedule import Schedule
@@ -76,14 +79,11 @@ class LocalizationTask(pl.LightningModule):
         self.start_from = start_from
         self.evaluation: PointErrors | None = None
         self._errors = PointErrors()
+        self._named = LandmarkMetric()
 
     def forward(self, image: Tensor, mask: Tensor) -> SoftPoints:
         """Return the place of every point."""
-        if self.average_mirrors:
-            located = average_mirrors(self.localizer, image, mask)
-        else:
-            located = self.localizer(image, mask)
-        return locate_soft(Located(*(each.float() for each in located)), self.localizer)
+        return locate_soft(self._look(image, mask), self.localizer)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, which advances with every step."""
@@ -128,13 +128,18 @@ class LocalizationTask(pl.LightningModule):
         self.log_dict({f"val/{name}": value for name, value in found.items()})
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure the errors of a batch."""
+        """Measure the errors of a batch, before and after the points are named in order."""
         del batch_idx
-        self._measure(batch)
+        located = self._measure(batch)
+        found = named_points(located, batch["mask"], self.localizer)
+        true = true_points(batch["points_index"], batch["visible"], self.localizer)
+        self._named.update(found.places_mm, true, found.spread_mm)
 
     def on_test_epoch_end(self) -> None:
         """Log what the errors come to and write `test_metrics.json`."""
-        result = self.evaluation = self._recall()
+        named = {name: float(value) for name, value in self._named.compute().items()}
+        self._named.reset()
+        result = self.evaluation = replace(self._recall(), named=named)
         self.log_dict({f"test/{name}": value for name, value in result.summary().items()})
         if self.trainer.is_global_zero:
             text = json.dumps({**result.to_dict(), "data": self._recipe()}, indent=1)
@@ -169,11 +174,20 @@ class LocalizationTask(pl.LightningModule):
                 code="VS-CFG-106",
             )
 
-    def _measure(self, batch: Batch) -> None:
-        found = self(batch["image"], batch["mask"])
+    def _look(self, image: Tensor, mask: Tensor) -> Located:
+        if self.average_mirrors:
+            located = average_mirrors(self.localizer, image, mask)
+        else:
+            located = self.localizer(image, mask)
+        return Located(*(each.float() for each in located))
+
+    def _measure(self, batch: Batch) -> Located:
+        located = self._look(batch["image"], batch["mask"])
+        found = locate_soft(located, self.localizer)
         spacing = torch.tensor(self.localizer.spacing_mm, device=found.voxels.device)
         away = ((found.voxels - batch["points_index"]) * spacing).norm(dim=-1)
         self._errors.add(away, found.presence, batch["visible"])
+        return located
 
     def _recall(self) -> PointErrors:
         """Return the errors of this epoch and begin anew."""

@@ -1,12 +1,14 @@
 """PointErrors: how far off the points of a localizer are, while it is trained.
 
 Every series stands alone here, read out at the best cell of each point: neither order nor fusion of
-several series helps yet, so the numbers are what the network does by itself.
+several series helps yet, so the numbers are what the network does by itself. A test adds what comes
+out once the points are named in order; see `volspine.metrics.landmarks`.
 
 Shapes:
     B  series    P  points
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from volspine.anatomy import Finding
 from volspine.landmarks import CHAIN, POINTS
 from volspine.types import BoolArray, FloatArray
 
@@ -33,11 +36,19 @@ _GROUPS: dict[str, list[int]] = {
 
 @dataclass
 class PointErrors:
-    """Errors of many series, added up batch by batch."""
+    """Errors of many series, added up batch by batch.
+
+    Attributes:
+        away: Distances from the true places.
+        presence: How likely each point was said to be in view.
+        visible: Whether it was.
+        named: Scores of the points once they were named in order, by name; none in training.
+    """
 
     away: list[Tensor] = field(default_factory=list)
     presence: list[Tensor] = field(default_factory=list)
     visible: list[Tensor] = field(default_factory=list)
+    named: Mapping[str, float] = field(default_factory=dict)
 
     def add(
         self,
@@ -88,7 +99,8 @@ class PointErrors:
             }
             for n, name in enumerate(POINTS)
         }
-        return {"series": len(seen), **self.summary(), "points": each}
+        named = {"named": dict(self.named)} if self.named else {}
+        return {"series": len(seen), **self.summary(), **named, "points": each}
 
     def __str__(self) -> str:
         found = self.summary()
@@ -98,6 +110,20 @@ class PointErrors:
         return (
             f"{sum(map(len, self.away))} series, one at a time; median (95 %) error in mm: "
             f"{', '.join(parts)}; {100 * found['near']:.1f} % of canal points within 10 mm"
+            f"{self._named_text()}"
+        )
+
+    def _named_text(self) -> str:
+        if not self.named:
+            return ""
+        told = [
+            f"{kind.term} {self.named[f'{kind.term}/median_mm']:.1f} "
+            f"({self.named[f'{kind.term}/p95_mm']:.1f})"
+            for kind in Finding
+        ]
+        return (
+            f"\nnamed in order: {', '.join(told)}; "
+            f"{100 * self.named['wrong_level']:.1f} % at a wrong level"
         )
 
     def _arrays(self) -> tuple[FloatArray, FloatArray, BoolArray]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from volspine.anatomy import LEVELS, TARGETS, Side
+from volspine.inference import placed
 from volspine.inference import predictor as module
 from volspine.inference.predictor import Predictor
 from volspine.landmarks import CHAIN, Landmarks
@@ -42,7 +43,7 @@ def locating(tiny_bundle, monkeypatch):
         found["calls"].append((study, localizer, device, shift_levels))
         return found["answer"]
 
-    monkeypatch.setattr(module, "locate", locate)
+    monkeypatch.setattr(placed, "locate", locate)
     made.bundle = dataclasses.replace(made.bundle, localizer=Localizer())
     return made, found
 
@@ -98,3 +99,14 @@ def test_without_a_localizer_nothing_has_a_place_and_the_reason_is_given(tiny_bu
     assert np.isnan(graded.grades.points_mm).all()
     assert set(graded.grades.reasons) == {module.NOT_LOCATED}
     assert "landmarks" not in graded.to_dict()
+
+
+def test_sides_that_the_axial_picture_contradicts_are_said(locating, study):
+    predictor, found = locating
+    crossed = landmarks()
+    points = crossed.points_mm.copy()
+    left, right = [n for n, t in enumerate(TARGETS) if t.level is LEVELS[1] and t.side][:2]
+    points[left], points[right] = points[right].copy(), points[left].copy()
+    found["answer"] = dataclasses.replace(crossed, points_mm=points)
+    (warning,) = predictor.predict(study).to_dict()["warnings"]
+    assert "of L2/L3 lies right of the right one" in warning

@@ -49,7 +49,7 @@ from volspine.inference.device import (
 )
 from volspine.inference.graded import GradedStudy
 from volspine.inference.levels import level_shift
-from volspine.inference.locate import locate
+from volspine.inference.placed import place_levels
 from volspine.inference.provenance import Timings, model_facts, study_facts
 from volspine.inference.screen import judge_spine
 from volspine.inference.shown import as_seen, mean_look, why_unseen
@@ -161,10 +161,10 @@ class Predictor:
             return None
         with run.timings.measure("locate"):
             shift = run.how.shift_levels
-            found = locate(run.study, localizer, device=self.device, shift_levels=shift)
-        if found.doubts:
-            doubts = "; ".join(found.doubts)
-            run.warnings.append(f"the numbering of the levels is doubtful: {doubts}")
+            found, warnings = place_levels(
+                run.study, localizer, device=self.device, shift_levels=shift
+            )
+        run.warnings.extend(warnings)
         return found
 
     def _answer(self, volume: Tensor) -> Answer:

@@ -63,6 +63,8 @@ def paint_bodies(canvas, column):
     """Paint every body over the discs."""
     for n in range(len(BONES)):
         _body(canvas, column, n)
+    for n in range(S1, COCCYX - 1):
+        _fuse(canvas, column, n)
 
 
 def _body(canvas, column, n):
@@ -80,6 +82,20 @@ def _body(canvas, column, n):
     if n < S1:
         vein = (np.abs(u) < 0.35) & (np.abs(w) < 2.2 * v - 0.8) & (inside > 0)
         np.copyto(view, np.uint8(Tissue.VEIN), where=vein)
+
+
+def _fuse(canvas, column, n):
+    """Bridge two sacral bodies with marrow, but for what is left of their disc."""
+    build, axes = column.build, _between(column.axes[n], column.axes[n + 1])
+    low = column.at(n, 0, 0, -build.height[n] / 2)
+    middle = (low + column.at(n + 1, 0, 0, build.height[n + 1] / 2)) / 2
+    wide, deep = build.width[n, 1] / 2 - 1, (build.depth[n, 1] + build.depth[n + 1, 0]) / 4 - 1
+    half, left = build.gap[n] / 2, build.rest[n - S1]
+    canvas.quadric(middle, (wide, deep, half + 2.5), Tissue.MARROW, axes=axes, power=4)
+    if left > 0:
+        plate, core = (wide * left, deep * left, half + SHELL), (wide * left, deep * left, half)
+        canvas.quadric(middle, plate, Tissue.CORTEX, axes=axes, power=3)
+        canvas.quadric(middle, core, Tissue.DISC_RIM, axes=axes, power=3)
 
 
 def _section(build, n, place):

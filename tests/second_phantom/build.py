@@ -44,6 +44,7 @@ class Build:
         conus, sac_end: Places along the column in bones from T8.
         fat: Behind the fascia. belly: Depth in front of L3. streaks: Share of fat in the muscle.
         sick: One of "", "fracture", "tumour", "haemangioma", and which bone.
+        rest: (4,) share of the sacrum's depth that is left of each of its discs; 0 is none.
     """
 
     size: float
@@ -67,6 +68,7 @@ class Build:
     belly: float
     streaks: float
     sick: tuple[str, int]
+    rest: np.ndarray
 
 
 def draw_build(rng):
@@ -108,7 +110,18 @@ def draw_build(rng):
         belly=rng.normal(105, 18) * size + rng.exponential(15),
         streaks=rng.beta(1.6, 4),
         sick=sick,
+        rest=_rest(rng),
     )
+
+
+def _rest(rng):
+    """Return what is left of the sacral discs: S1/S2 none, some or all of its depth.
+
+    The kinds are those of O'Driscoll (1996); the fourth, a whole lumbar disc, is left out.
+    """
+    kind = rng.choice(3, p=[0.2, 0.5, 0.3])
+    first = (0.0, rng.uniform(0.35, 0.75), rng.uniform(0.85, 1.0))[kind]
+    return np.array([first, *(rng.uniform(0, 0.8, 3) * (rng.random(3) < 0.7))])
 
 
 def _worn(rng):

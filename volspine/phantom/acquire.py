@@ -6,11 +6,13 @@ matrix, magnitude, 12 bits:
     M = |F^-1 pad cut F (B S + n1 + i n2)|,   n ~ N(0, sigma),   sigma = S_95 / SNR
 
 Noise is added before zero filling, so it is correlated between stored pixels as in real images, and
-its magnitude is Rician. Zero filling leaves the centre of the first pixel where it is. Fewer lines
-along the phase axis blur it and make edges ring.
+its magnitude is Rician. It is white in k-space too, and is drawn there for the measured lines. Zero
+filling leaves the centre of the first pixel where it is. Fewer lines along the phase axis blur it
+and make edges ring.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from volspine.phantom.plan import SeriesPlan
@@ -33,16 +35,14 @@ def acquire(
     """
     noisy = plan.snr > 0
     weight = shading(plan, rng) if noisy else np.ones((1, 1), dtype=np.float32)
-    sigma = np.float32(_top(images) / plan.snr if noisy else 0.0)
+    sigma = _top(images) / plan.snr if noisy else 0.0
+    draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
     stored = np.empty((len(images), *plan.matrix), dtype=np.float32)
-    for index, image in enumerate(images):
+    for image, magnitude in zip(images, stored, strict=True):
+        lines = _measured(image * weight, plan)
         if noisy:
-            channels = rng.standard_normal((*image.shape, 2), dtype=np.float32)
-            channels *= sigma
-        else:
-            channels = np.zeros((*image.shape, 2), dtype=np.float32)
-        channels[..., 0] += image * weight
-        np.abs(_zero_fill(channels.view(np.complex64)[..., 0], plan), out=stored[index])
+            lines += _noise(lines.shape, sigma / np.sqrt(image.size), draws)
+        np.abs(_zero_filled(lines, plan.matrix), out=magnitude)
     return _digitised(stored)
 
 
@@ -94,26 +94,45 @@ def _saturation(plan: SeriesPlan, rng: np.random.Generator) -> NDArray[np.float3
     return (1.0 - depth / (1.0 + np.exp((y - edge) / 5.0))).astype(np.float32)
 
 
-def _zero_fill(image: NDArray[np.complex64], plan: SeriesPlan) -> NDArray[np.complex64]:
-    """Keep the measured lines of k-space and fill the rest of the stored matrix with zeros."""
-    wide = _refit(image, plan.lines[1], plan.matrix[1], axis=1)
-    return _refit(wide, plan.lines[0], plan.matrix[0], axis=0)
+def _measured(image: NDArray[np.float32], plan: SeriesPlan) -> NDArray[np.complex64]:
+    """Return the lines of k-space that are measured and stored, from 0 up, then from the lowest.
 
-
-def _refit(
-    image: NDArray[np.complex64], lines: int, length: int, *, axis: int
-) -> NDArray[np.complex64]:
-    """Resample an axis to a length from its lowest frequencies of either sign."""
+    Half of them are reckoned: the spectrum of a real image has F(-k, -l) = conj F(k, l).
+    """
     # Ten times as fast as NumPy's in single precision. Tensors straight from specs go without.
-    from scipy.fft import fft, ifft
+    from scipy.fft import fft, rfft
 
-    side = image.shape[axis]
-    if side == length == lines:
-        return image
-    shape = (length, image.shape[1]) if axis == 0 else (image.shape[0], length)
-    filled = np.zeros(shape, dtype=np.complex64)
-    spectrum = np.moveaxis(fft(image, axis=axis, norm="forward"), axis, 0)
-    kept, target = min(lines, length), np.moveaxis(filled, axis, 0)
-    target[: (kept + 1) // 2] = spectrum[: (kept + 1) // 2]
-    target[length - kept // 2 :] = spectrum[side - kept // 2 :]
-    return np.asarray(ifft(filled, axis=axis, norm="forward", overwrite_x=True))
+    rows, columns = (min(pair) for pair in zip(plan.lines, plan.matrix, strict=True))
+    half = rfft(image, axis=0, norm="forward")[: rows // 2 + 1]
+    half = fft(half, axis=1, norm="forward", overwrite_x=True)
+    up, right = (rows + 1) // 2, (columns + 1) // 2
+    lines = np.empty((rows, columns), dtype=np.complex64)
+    lines[:up, :right] = half[:up, :right]
+    lines[:up, right:] = half[:up, image.shape[1] - columns // 2 :]
+    other = half[rows // 2 : 0 : -1]
+    lines[up:, :1] = other[:, :1].conj()
+    lines[up:, 1:right] = other[:, : image.shape[1] - right : -1].conj()
+    lines[up:, right:] = other[:, columns // 2 : 0 : -1].conj()
+    return lines
+
+
+def _noise(shape: tuple[int, ...], sigma: float, draws: torch.Generator) -> NDArray[np.complex64]:
+    """Draw complex noise of white k-space; three times as fast as from a NumPy generator."""
+    noise = torch.randn((*shape, 2), generator=draws).mul_(sigma)
+    return np.asarray(torch.view_as_complex(noise).numpy())
+
+
+def _zero_filled(lines: NDArray[np.complex64], matrix: tuple[int, int]) -> NDArray[np.complex64]:
+    """Return the image of the stored matrix, with zeros where k-space was not measured."""
+    from scipy.fft import ifft
+
+    (rows, columns), (tall, wide) = lines.shape, matrix
+    up, right = (rows + 1) // 2, (columns + 1) // 2
+    filled = np.zeros((rows, wide), dtype=np.complex64)
+    filled[:, :right] = lines[:, :right]
+    filled[:, wide - columns // 2 :] = lines[:, right:]
+    filled = ifft(filled, axis=1, norm="forward", overwrite_x=True)
+    whole = np.zeros(matrix, dtype=np.complex64)
+    whole[:up] = filled[:up]
+    whole[tall - rows // 2 :] = filled[up:]
+    return np.asarray(ifft(whole, axis=0, norm="forward", overwrite_x=True))

@@ -204,10 +204,10 @@ def _receive(
     across = interpolation(wide, plan.matrix[1], columns, plan.acquired[1], lines=lines[1])
     across = across.T.contiguous()
     if receiver.sigma > 0:
-        noise = rng.standard_normal((2, *signal.shape), dtype=np.float32)
-        noise *= np.float32(receiver.sigma)
-        noise[0] += signal
-        real, imaginary = down @ (torch.from_numpy(noise) @ across)
+        draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        noise = torch.randn((2, *signal.shape), generator=draws).mul_(receiver.sigma)
+        noise[0] += torch.from_numpy(signal)
+        real, imaginary = down @ (noise @ across)
         values = real.square_().addcmul_(imaginary, imaginary).sqrt_()
     else:
         values = (down @ (torch.from_numpy(signal) @ across)).abs()

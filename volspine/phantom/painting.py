@@ -65,17 +65,16 @@ class SignalCanvas:
 
     def paint(self, distance: Array, tissue: Tissue, opacity: Array | float = 1.0) -> None:
         """Blend a tissue's signals over the values."""
-        share = np.multiply(distance, np.float32(-1.0 / self.pixel_mm), dtype=np.float32)
-        share += np.float32(0.5)
-        if not share.size or share.max() <= 0.0:
-            return
-        share.clip(0.0, 1.0, out=share)
-        if not isinstance(opacity, float) or opacity != 1.0:
-            share = np.asarray(share * opacity, dtype=np.float32)
-        where: Any = _touched(share, self.values.shape[1:])
+        where: Any = _touched(distance < 0.5 * self.pixel_mm, self.values.shape[1:])
         if where is None:
             return
-        share = share[where]
+        share = np.multiply(distance[where], np.float32(-1.0 / self.pixel_mm), dtype=np.float32)
+        share += np.float32(0.5)
+        share.clip(0.0, 1.0, out=share)
+        if isinstance(opacity, np.ndarray):
+            share = np.asarray(share * np.broadcast_to(opacity, distance.shape)[where], np.float32)
+        elif opacity != 1.0:
+            share *= np.float32(opacity)
         for values, signal in zip(self.values, self.signals[:, tissue], strict=True):
             part = values[where]
             change = signal - part
@@ -133,14 +132,19 @@ class LabelCanvas:
         self.values[index] = part.values
 
 
-def _touched(share: NDArray[np.float32], shape: tuple[int, ...]) -> Any:
-    """Return an index of the points that a share touches, or None if there are none."""
-    if share.shape != shape or (share.ndim > 1 and share.size < _SMALL):
-        return ... if share.any() else None
-    if share.ndim == 1:
-        index = share.nonzero()[0]
-        return None if not index.size else index if 3 * index.size < share.size else slice(None)
-    return box_of(share > 0)
+def _touched(near: NDArray[np.bool_], shape: tuple[int, ...]) -> Any:
+    """Return an index of the points that a tissue touches, or None if there are none.
+
+    Args:
+        near: Which it touches.
+        shape: Of the canvas, to which `near` broadcasts.
+    """
+    if near.shape != shape or (near.ndim > 1 and near.size < _SMALL):
+        return ... if near.any() else None
+    if near.ndim == 1:
+        index = near.nonzero()[0]
+        return None if not index.size else index if 3 * index.size < near.size else slice(None)
+    return box_of(near)
 
 
 def box_of(wanted: NDArray[np.bool_]) -> Box | None:

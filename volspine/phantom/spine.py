@@ -35,6 +35,12 @@ Array = NDArray[np.floating]
 _WITHIN = np.float32(0.9)
 """Part of the sac in which the middles of roots lie."""
 
+_ROOT_MM = 2.2
+"""Distance from a root's middle beyond which nothing is painted, with the widest pixels."""
+
+_AT_ONCE = 16_384
+"""Numbers reckoned at one go; more no longer fit the nearest cache."""
+
 
 def paint_column(canvas: Canvas, c: Section, u: Array) -> None:
     """Paint vertebral bodies and discs."""
@@ -145,18 +151,30 @@ def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None
     tall = half / np.sqrt(clamp(1.0 - x * x, 0.05, 1.0))
     below = c.v - 0.5 * (front + back)
     share = clamp((_vertebra(c) - 5.0) / 5.0, 0.0, 1.0)
+    places = _roots_near(subject, u, reach, share)
+    if not places.shape[1]:
+        return
     nearest = np.full_like(x, np.float32(1e6))
-    across, deep = np.empty_like(x), np.empty_like(x)
-    for high, low in zip(*(_WITHIN * subject.roots.astype(np.float32)), strict=True):
-        np.multiply(reach, high[0] + (low[0] - high[0]) * share, out=across)
-        np.subtract(u, across, out=across)
+    some = max(_AT_ONCE // x.size, 1)
+    for first in range(0, places.shape[1], some):
+        high, low = places[:, first : first + some].reshape(2, -1, 2, *[1] * x.ndim)
+        across = u - reach * (high[:, 0] + (low[:, 0] - high[:, 0]) * share)
         across *= across
-        np.multiply(tall, high[1] + (low[1] - high[1]) * share, out=deep)
-        np.subtract(below, deep, out=deep)
+        deep = below - tall * (high[:, 1] + (low[:, 1] - high[:, 1]) * share)
         deep *= deep
         across += deep
-        np.minimum(nearest, across, out=nearest)
+        np.minimum(nearest, across.min(axis=0), out=nearest)
     canvas.paint(np.sqrt(nearest) - np.minimum(0.62, 0.8 * half), Tissue.ROOT, 0.9)
+
+
+def _roots_near(subject: Subject, u: Array, reach: Array, share: Array) -> Array:
+    """Return where in the unit disc those roots run that come near the points, (2, R, 2)."""
+    places = _WITHIN * subject.roots.astype(np.float32)
+    ends = np.array([share.min(), share.max()], dtype=np.float32)[:, None]
+    across = places[0, :, 0] + (places[1, :, 0] - places[0, :, 0]) * ends
+    across = np.concatenate([across * reach.min(), across * reach.max()])
+    near = (across.min(axis=0) < u.max() + _ROOT_MM) & (across.max(axis=0) > u.min() - _ROOT_MM)
+    return np.asarray(places[:, near])
 
 
 def paint_cord(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:

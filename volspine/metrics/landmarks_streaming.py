@@ -13,6 +13,7 @@ from volspine._compat import import_torchvision
 
 import_torchvision()
 from torchmetrics import Metric  # noqa: E402  it imports torchvision, which may need mending first
+from torchmetrics.utilities import dim_zero_cat  # noqa: E402
 
 from volspine.metrics.landmarks import landmark_scores_by_finding  # noqa: E402
 
@@ -60,7 +61,7 @@ class LandmarkMetric(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name."""
         found, true, spread = (
-            torch.cat(list(state)).cpu().numpy().astype(np.float64)
+            dim_zero_cat(state).cpu().numpy().astype(np.float64)
             for state in (self.found_mm, self.true_mm, self.spread_mm)
         )
         by_finding = landmark_scores_by_finding(found, true, spread)

@@ -74,6 +74,7 @@ def test_a_run_goes_on_where_it_stopped(home, tmp_path):
     assert torch.load(newest, weights_only=True)["global_step"] == 4
 
 
+@pytest.mark.slow
 def test_a_limit_of_time_counts_each_part_of_a_run_by_itself(home, tmp_path):
     counts = []
     for part in ([], ["--ckpt_path=last"]):

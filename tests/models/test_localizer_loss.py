@@ -66,14 +66,11 @@ def test_offsets_cost_their_smooth_distance_near_visible_points():
     points, visible, cells = scene()
     visible[:] = False
     visible[0, 2] = True
-    whole = cells.round()
     maps = flat()
-    place = tuple(whole[0, 2].int().tolist())
-    for i in range(SHAPE[0]):
-        for j in range(SHAPE[1]):
-            for k in range(SHAPE[2]):
-                way = 4.0 * (cells[0, 2] - torch.tensor([i, j, k]))
-                maps.offset[0, 0, :, i, j, k] = way
+    place = tuple(cells[0, 2].round().int().tolist())
+    axes = [torch.arange(size) for size in SHAPE]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    maps.offset[0, 0] = 4.0 * (cells[0, 2].view(3, 1, 1, 1) - grid)
     loss = LocalizerLoss()
     assert loss(maps, points, visible)["offset"].item() == pytest.approx(0, abs=1e-6)
     maps.offset[0, 0, 0] += 3.0

@@ -181,7 +181,8 @@ def test_maps_of_a_chain_are_named_at_its_true_places():
     away = 4.0 * (cells[0, :, None, None, None] - grid)
     heat = -0.5 * (away**2).sum(dim=-1) / 16.0
     disc = torch.logit(heat[:7].amax(dim=0).exp().clamp(1e-4, 1 - 1e-4))
-    located = Located(torch.cat([heat, disc[None]])[None], away.movedim(-1, 1)[None])
+    sure = heat + 20.0  # That much above nothing, so that each point is said to be in view.
+    located = Located(torch.cat([sure, disc[None]])[None], away.movedim(-1, 1)[None])
     mask = torch.ones(1, 1, 24, 96, 128, dtype=torch.bool)
     found = named_points(located, mask, localizer)
     true = true_points(points, torch.ones(1, 27, dtype=torch.bool), localizer)

@@ -51,6 +51,16 @@ class Placed:
     arc: NDArray[np.float32]
     depth: NDArray[np.float32]
 
+    def at(self, where: NDArray[np.bool_]) -> "Placed":
+        """Return some of the points, as a list."""
+        return Placed(
+            self.segment[where],
+            self.below[where],
+            self.above[where],
+            self.arc[where],
+            self.depth[where],
+        )
+
 
 @dataclass(frozen=True)
 class Frame:

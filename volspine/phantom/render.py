@@ -147,15 +147,17 @@ class _SagittalPlane:
         placed = anatomy.frame.place(y, z)
         inside = (placed.depth > FRONT_MM) & (placed.depth < REAR_MM)
         self.rows, self.columns = np.nonzero(inside)
-        spine = anatomy.frame.place(y[inside], z[inside])
-        section = build_section(anatomy, spine)
+        section = build_section(anatomy, placed.at(inside))
         # From front to back, each zone is a run of points, which needs no copy.
         order = np.argsort(section.v - section.half_depth, kind="stable")
         self.rows, self.columns = self.rows[order], self.columns[order]
         self.section = section.take(order)
         self.zones: dict[int, list[Zone]] = {}
         self.around = Surroundings.at(
-            anatomy, np.zeros((1, 1), np.float32), y.astype(np.float32), z.astype(np.float32)
+            anatomy,
+            np.zeros((1, 1), np.float32),
+            y[:1].astype(np.float32),
+            z[:, :1].astype(np.float32),
         )
 
     def paint(self, image: NDArray[Any], x: float, how: How) -> None:

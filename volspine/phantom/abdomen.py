@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.canal import clamp
-from volspine.phantom.painting import Canvas
-from volspine.phantom.surroundings import Surroundings, oval
+from volspine.phantom.painting import Canvas, box_of
+from volspine.phantom.surroundings import Surroundings, cut, oval
 from volspine.phantom.tissues import Tissue
 
 __all__ = ["paint_abdomen"]
@@ -24,17 +24,21 @@ _CELL_MM = (33.0, 27.0, 41.0)
 _LOOPS = 211
 """Different loops."""
 
+_EDGE_MM = 3.0
+"""How far beyond a vessel its edge can reach."""
+
 
 def paint_abdomen(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     """Paint what lies in front of the spine."""
-    for painter, low, high, reach in (
-        (_paint_bowel, -141.0, -12.0, 150.0),
-        (_paint_solid, -120.0, 26.0, 175.0),
-        (_paint_vessels, -60.0, 0.0, 70.0),
-    ):
-        box = p.within(low, high, reach)
-        if box is not None:
-            painter(canvas.part(box), p.part(box), anatomy)
+    box = p.within(-141.0, -12.0, 150.0)
+    if box is not None:
+        _paint_bowel(canvas.part(box), p.part(box), anatomy)
+    # Neither kidneys nor liver come nearer to the middle.
+    for box in p.beside(-120.0, 26.0, 35.0, 175.0):
+        _paint_solid(canvas.part(box), p.part(box), anatomy)
+    box = p.within(-60.0, 0.0, 70.0)
+    if box is not None:
+        _paint_vessels(canvas.part(box), p.part(box), anatomy)
 
 
 def _paint_bowel(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
@@ -106,8 +110,13 @@ def _paint_vessels(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     for place, radius, flat in ((8.0, 8.6, 1.0), (-16.0, 10.5, 0.68)):
         wide = radius * size * narrow
         for spread in (-26.0, 22.0):
-            centre = place * size + (spread + place * -0.2) * split
-            vessel = oval(x - centre, front + (9.5 + 1.5 * flat) * size - 8.0 * split,
-                          wide, flat * wide)  # fmt: skip
-            canvas.paint(vessel, Tissue.MUSCLE, 0.7)
-            canvas.paint(vessel + 1.1, Tissue.BLOOD)
+            aside = x - (place * size + (spread + place * -0.2) * split)
+            deep = front + (9.5 + 1.5 * flat) * size - 8.0 * split
+            near = (np.abs(aside) < wide + _EDGE_MM) & (np.abs(deep) < flat * wide + _EDGE_MM)
+            box = box_of(near)
+            if box is not None:
+                across, along, broad = (cut(values, box) for values in (aside, deep, wide))
+                vessel = oval(across, along, broad, flat * broad)
+                part = canvas.part(box)
+                part.paint(vessel, Tissue.MUSCLE, 0.7)
+                part.paint(vessel + 1.1, Tissue.BLOOD)

@@ -31,19 +31,19 @@ def back_surface(p: Surroundings, anatomy: Anatomy) -> Array:
 
 def paint_muscles(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     """Paint psoas, quadratus lumborum and the muscles of the back."""
-    box = p.within(-45.0, 84.0, 92.0 * anatomy.subject.size)
-    if box is None:
-        return
-    part, inner = p.part(box), canvas.part(box)
-    grain = part.grain(anatomy)
-    _paint_psoas(inner, part, grain, anatomy)
-    _paint_quadratus(inner, part, anatomy.subject.size)
-    _paint_back(inner, part, grain, anatomy)
-
-
-def _paint_psoas(canvas: Canvas, p: Surroundings, grain: Array, anatomy: Anatomy) -> None:
-    """Paint the psoas, a slip beside T12 that grows into a round bundle in front of the sacrum."""
     size = anatomy.subject.size
+    for box in p.beside(-45.0, 13.0 * size + 3.0, 13.0 * size, 69.0 * size):
+        _paint_psoas(canvas.part(box), p.part(box), anatomy)
+    for box in p.beside(15.0 * size - 15.0, 15.0 * size + 15.0, 60 * size - 20.0, 60 * size + 20.0):
+        _paint_quadratus(canvas.part(box), p.part(box), size)
+    box = p.within(26.0 * size - 2.5, 84.0, 92.0 * size)
+    if box is not None:
+        _paint_back(canvas.part(box), p.part(box), anatomy)
+
+
+def _paint_psoas(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
+    """Paint the psoas, a slip beside T12 that grows into a round bundle in front of the sacrum."""
+    size, grain = anatomy.subject.size, p.grain(anatomy)
     low = clamp((62.0 - p.z) / 140.0, 0.0, 1.0)
     side = p.far - (29.5 + 11.0 * low) * size
     front = p.back + 3.0 + 15.0 * low * low
@@ -61,9 +61,9 @@ def _paint_quadratus(canvas: Canvas, p: Surroundings, size: float) -> None:
     canvas.paint(np.maximum(oval(along, across, 18.0, 7.5), ends), Tissue.MUSCLE)
 
 
-def _paint_back(canvas: Canvas, p: Surroundings, grain: Array, anatomy: Anatomy) -> None:
+def _paint_back(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     """Paint multifidus, longissimus and iliocostalis with their septa, fascia and fat."""
-    subject, size = anatomy.subject, anatomy.subject.size
+    subject, size, grain = anatomy.subject, anatomy.subject.size, p.grain(anatomy)
     low = clamp((-p.z - 62.0) / 60.0, 0.0, 1.0)
     narrow = (1.0 - 0.38 * low) * size
     deep = (26.0 + 13.0 * np.exp(-((p.far / (17.0 * size)) ** 2))) * size

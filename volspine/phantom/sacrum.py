@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.canal import clamp, smooth_max
 from volspine.phantom.focus import focus
-from volspine.phantom.painting import Canvas
+from volspine.phantom.painting import Canvas, span
 from volspine.phantom.section import L5_S1, Section
 from volspine.phantom.surroundings import Surroundings
 from volspine.phantom.tissues import Tissue
@@ -50,9 +50,11 @@ def paint_pelvis(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     """Paint the iliac bones and the muscles on both of their faces."""
     size = anatomy.subject.size
     box = p.within(-62.0, 76.0, 125.0 * size)
-    if box is None or float(p.z.min()) > -38.0:
+    low = span(p.z[:, 0] < -38.0)
+    if box is None or not low.stop:
         return
-    canvas, p = canvas.part(box), p.part(box)
+    rows = slice(max(box[0].start, low.start), min(box[0].stop, low.stop))
+    canvas, p = canvas.part((rows, box[1])), p.part((rows, box[1]))
     x = p.far - 43.0 * size + clamp(-25.0 - 0.25 * p.z, 0.0, 12.0)
     y = p.back - 50.0 * size
     along, across = 0.553 * x - 0.833 * y, 0.833 * x + 0.553 * y

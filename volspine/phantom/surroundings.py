@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volspine.phantom.anatomy import Anatomy
-from volspine.phantom.painting import box_of
+from volspine.phantom.painting import box_of, span
 
-__all__ = ["Surroundings", "oval", "texture"]
+__all__ = ["Surroundings", "cut", "oval", "texture"]
 
 Array = NDArray[np.floating]
 
@@ -73,20 +73,26 @@ class Surroundings:
         across = box_of(self.far < reach)
         return None if across is None else (box[0], across[1])
 
+    def beside(self, low: float, high: float, near: float, reach: float) -> list[tuple[slice, ...]]:
+        """Return the boxes, one a side, of points between two depths and two distances aside."""
+        boxes = []
+        for side in (self.x < 0, self.x >= 0):
+            columns = span((side & (self.far >= near) & (self.far < reach))[0])
+            if columns.stop:
+                box = box_of((self.back > low) & (self.back < high))
+                if box is not None:
+                    boxes.append(box if self.x.shape[-1] == 1 else (box[0], columns))
+        return boxes
+
     def part(self, box: tuple[slice, ...]) -> "Surroundings":
         """Return the points of a box."""
-
-        def cut(values: Array) -> Array:
-            rows, columns = box
-            whole = slice(None)
-            return values[..., rows if values.shape[-2] > 1 else whole,
-                          columns if values.shape[-1] > 1 else whole]  # fmt: skip
-
-        waves = (cut(self.waves[0]), cut(self.waves[1]))
-        return Surroundings(cut(self.x), cut(self.back), cut(self.z), waves)
+        waves = (cut(self.waves[0], box), cut(self.waves[1], box))
+        return Surroundings(cut(self.x, box), cut(self.back, box), cut(self.z, box), waves)
 
     def grain(self, anatomy: Anatomy) -> Array:
         """Return a random field of mean 0 and variance 1, long along the body."""
+        if self.back.shape[-1] == 1:
+            return self._product(np.float32(0.95) * anatomy.subject.waves[:_GRAIN, :1] * self.x)
         total = np.zeros(np.broadcast_shapes(self.x.shape, self.back.shape), dtype=np.float32)
         part = np.empty_like(total)
         for n, ku in enumerate(anatomy.subject.waves[:_GRAIN, 0].astype(np.float32)):
@@ -96,6 +102,21 @@ class Surroundings:
             np.multiply(np.sin(across), self.waves[1][n], out=part)
             total -= part
         return total * np.float32(np.sqrt(2.0 / _GRAIN))
+
+    def _product(self, across: Array) -> Array:
+        """Return the field of an axial slice, whose waves are of rows times of columns."""
+        rows = np.concatenate([wave[..., 0] for wave in self.waves]).astype(np.float64)
+        columns = np.concatenate([np.cos(across), -np.sin(across)])
+        return (rows.T @ columns * np.sqrt(2.0 / _GRAIN)).astype(np.float32)
+
+
+def cut(values: Array, box: tuple[slice, ...]) -> Array:
+    """Return the part of values within a box; an axis of length 1 stays as it is."""
+    whole = slice(None)
+    rows, columns = (
+        part if side > 1 else whole for part, side in zip(box, values.shape[-2:], strict=True)
+    )
+    return values[..., rows, columns]
 
 
 def texture(waves: NDArray[np.float64], u: Array, s: Array, v: Array) -> Array:

@@ -144,7 +144,9 @@ def paint_cauda(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
 def _paint_roots(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
     """Paint the roots where the unit disc that they are drawn in comes to lie within the sac."""
     canal = c.canal()
-    reach = sided(u >= 0, sac_reach(canal, 1.0), sac_reach(canal, -1.0))
+    sides = [sac_reach(canal, side) if found.any() else u[:0]
+             for side, found in ((1.0, u >= 0), (-1.0, u < 0))]  # fmt: skip
+    reach = sided(u >= 0, *sides)
     front, back = sac_span(canal, u)
     half = clamp(0.5 * (back - front), 0.1, np.inf)
     x = u / reach

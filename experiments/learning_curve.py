@@ -47,14 +47,12 @@ def main() -> None:
     )
     ends = np.cumsum([0, *parts])
     test, val, pool = (studies.of(slice(*ends[n : n + 2])) for n in range(3))
-    found = {}
-    for size in sizes:
-        runs = [
-            run(arguments, (pool.of(slice(0, size)), val, test), Recipe(arguments.steps, seed))
-            for seed in range(arguments.repeats)
-        ]
-        found[size] = np.stack(runs)
-    report(found, test, arguments.out)
+    found: dict[int, list[np.ndarray]] = {size: [] for size in sizes}
+    for repeat in range(arguments.repeats):
+        for size in sizes:
+            sets = (pool.of(slice(0, size)), val, test)
+            found[size].append(run(arguments, sets, Recipe(arguments.steps, repeat)))
+    report({size: np.stack(runs) for size, runs in found.items()}, test, arguments.out)
 
 
 def parsed() -> argparse.Namespace:

@@ -127,6 +127,18 @@ def test_a_located_target_is_ringed_at_its_place():
     assert columns.mean() == pytest.approx(12, abs=1)
 
 
+def test_a_part_of_a_slice_keeps_its_place():
+    voxels = np.random.default_rng(1).random((11, 21, 4), dtype=np.float32)
+    whole = upright_slice(axial_stack(voxels), 2)
+    point = np.array([-4.0, 0.0, 2.0])  # Column 3, row 10.
+    part = whole.around(point, 6.0)
+    assert np.array_equal(part.pixels, whole.pixels[7:14, 0:7])
+    assert part.locate(point) == pytest.approx((3.0, 3.0))
+    assert part.edges == whole.edges
+    far = whole.around(np.array([500.0, 0.0, 2.0]), 6.0)
+    assert far.pixels.shape == (7, 1)  # Never nothing at all.
+
+
 def test_a_refused_study_has_no_picture():
     assert key_images(make_study(), StudyGrades.refused("x", "a knee")) == []
 

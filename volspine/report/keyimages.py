@@ -4,13 +4,13 @@ Pictures are laid out as radiologists read them: on an axial slice the patient's
 left of the picture and the back is below; on a sagittal slice the front is on the left and the
 head above. The edges are marked with the direction that lies there (R, L, A, P, S, I).
 
-Where the target was located, its slice is the nearest one of its primary view and the point is
-drawn. Where it was not, the picture shows the view as a whole: the middle for the canal and the
-recesses, one side of the middle for a foramen; the caption says so.
+Where the target was located, its slice is the nearest one of its primary view, cut down to its
+surroundings, and the point is drawn. Where it was not, the picture shows the view as a whole: the
+middle for the canal and the recesses, one side of the middle for a foramen; the caption says so.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -34,6 +34,10 @@ __all__ = [
 
 FORAMEN_OFFSET_MM = 18.0
 """How far from the middle of a sagittal series a foramen is looked for when it is not located."""
+
+SURROUNDINGS_MM = 55.0
+"""How far a key image reaches from a located target: both neighbouring levels, or the spine with
+its muscles. The picture of all levels shows the whole."""
 
 WIDTH_PX = 420
 """Width of a key image."""
@@ -67,6 +71,23 @@ class View:
         basis = np.stack([self.row_mm, self.column_mm], axis=1)
         place, *_ = np.linalg.lstsq(basis, point_mm - self.origin_mm, rcond=None)
         return float(place[0]), float(place[1])
+
+    def around(self, point_mm: FloatArray, reach_mm: float) -> "View":
+        """Return the part of the slice within a square about a point's projection.
+
+        Args:
+            point_mm: LPS, shape (3,).
+            reach_mm: From the point to the square's sides; what lies off the slice is left out.
+        """
+        part, origin = [], self.origin_mm
+        steps = (self.row_mm, self.column_mm)
+        for axis, (place, step) in enumerate(zip(self.locate(point_mm), steps, strict=True)):
+            reach, size = reach_mm / self.spacing_mm[axis], self.pixels.shape[axis]
+            first = int(np.clip(round(place - reach), 0, size - 1))
+            last = int(np.clip(round(place + reach), first, size - 1))
+            part.append(slice(first, last + 1))
+            origin = origin + first * step
+        return replace(self, pixels=self.pixels[tuple(part)], origin_mm=origin)
 
 
 @dataclass(frozen=True)
@@ -144,6 +165,8 @@ def _key_image(study: Study, grades: StudyGrades, t: int) -> KeyImage | None:
         return None
     protocol, stack, k = chosen
     view = upright_slice(stack, k)
+    if is_located:
+        view = view.around(point, SURROUNDINGS_MM)
     caption = _caption(grades, t)
     detail = f"{protocol.label[0].upper()}{protocol.label[1:]}"
     if not is_located:

@@ -82,7 +82,8 @@ def test_two_loaders_of_one_step_agree_and_two_rounds_do_not(maps):
     one, two = (list(module.train_dataloader()) for _ in range(2))
     assert torch.equal(one[1]["image"], two[1]["image"])
     assert not torch.equal(one[0]["image"].sum(), one[1]["image"].sum())
-    fixed = [next(iter(module.val_dataloader()))["image"] for _ in range(2)]
+    other = maps(batch_size=5, seed=1)
+    fixed = [next(iter(each.val_dataloader()))["image"] for each in (module, other)]
     assert torch.equal(*fixed)
 
 

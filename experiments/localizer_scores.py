@@ -127,7 +127,9 @@ def made(scene: Scene, low_mm: float = -np.inf, high_mm: float = np.inf) -> Case
     x, y, z = (float(v) for v in (low + high) / 2)
     grid = Grid((4.0, 2.0, 2.0), (24, 96, 128), (x, y, z))
     example = localizer_example(scene.spec, grid, protocols=SAGITTAL, scan=Scan())
-    heights = grid.mm_from_index(np.arange(grid.shape[2])[:, None] * np.array([0, 0, 1]))[:, 2]
+    heights = grid.mm_from_index(
+        np.arange(float(grid.shape[2]))[:, None] * np.array([0.0, 0.0, 1.0])
+    )[:, 2]
     inside = (heights >= low_mm) & (heights <= high_mm)
     masks = [mask.numpy() & inside for mask in example.masks]
     pairs = zip(example.images, masks, strict=True)

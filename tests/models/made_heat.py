@@ -60,8 +60,9 @@ def told_of(
 ) -> Told:
     """What a good network would say of a spine.
 
-    Logits fall off as a Gaussian of 4 mm around each place to a floor 9 below; a place that was
-    not measured, or that is `silent`, leaves the floor alone.
+    Logits fall off as a Gaussian of 4 mm around each place to a floor 9 below. A place that was
+    not measured, or that is `silent`, leaves the floor alone, and the network says that it is out
+    of view, exp(-3) to 1, as it says of the others that they are in view.
     """
     measured = np.ones(grid.shape, dtype=np.bool_) if inside is None else inside
     rng = np.random.default_rng(seed)
@@ -75,7 +76,9 @@ def told_of(
         for axis, (ruler, sign) in enumerate(zip(rulers(grid), (-1.0, -1.0, 1.0), strict=True)):
             offset[p, axis] = np.clip((place[axis] - ruler) * sign, -8.0, 8.0)
         if p not in silent and is_measured(grid, measured, place):
-            logits[p] += bump(grid, place, 9.0)
+            logits[p] += bump(grid, place, 9.0) + 3.0
+        else:
+            logits[p] -= 3.0
     anywhere = [*points_mm[: len(CHAIN)], *discs_above(points_mm)]
     for p, place in enumerate(anywhere):
         if p not in silent and is_measured(grid, measured, place):

@@ -48,6 +48,7 @@ class Rules:
         leave_spread_mm: Standard deviation of that.
         not_seen: Score of a disc that is nowhere, in place of its two logarithms.
         hidden: Score of a disc that is not seen though it should lie within the view.
+        empty: Score of no disc at all, beside that of each disc that is nowhere.
         least_view: A disc is taken to be in view, or out of it, with at least this probability.
         temperature: Factor of all scores in the probabilities.
     """
@@ -57,10 +58,11 @@ class Rules:
     least_drop_mm: float = 3.0
     drops_mm: tuple[float, ...] = (33.0, 35.0, 36.0, 35.0, 32.0, 22.0)
     leave_spread_mm: float = 8.0
-    not_seen: float = -6.0
-    hidden: float = -5.0
+    not_seen: float = -1.0
+    hidden: float = -7.0
+    empty: float = -12.0
     least_view: float = 0.05
-    temperature: float = 0.3
+    temperature: float = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +145,7 @@ def name_discs(candidates: Candidates, rules: Rules | None = None) -> Named:
 def _unary(c: Candidates, how: Rules) -> FloatArray:
     """Score of each state at each disc, (D, S)."""
     n = len(c.points_mm)
-    scores = np.full((len(CHAIN), 2 * n + 2), how.not_seen)
+    scores = np.full((len(CHAIN), 2 * n + 2), float(how.not_seen))
     view = np.clip(c.in_view, how.least_view, 1 - how.least_view)[:, None]
     scores += np.log(1 - view)
     scores[:, 1 : n + 1] = c.log_disc + c.log_any + np.log(view)
@@ -158,7 +160,7 @@ def _steps(c: Candidates, how: Rules, disc: int) -> FloatArray:
     scores = np.full((2 * n + 2, 2 * n + 2), _NEVER)
     at, skip, below = slice(1, n + 1), slice(n + 1, 2 * n + 1), 2 * n + 1
     scores[0, 0] = scores[below, below] = 0.0
-    scores[0, below] = 0.0  # No disc at all.
+    scores[0, below] = how.empty
     scores[0, at] = _leaving(c.above_mm, how, disc)
     scores[at, below] = _leaving(c.below_mm, how, disc)
     scores[at, at] = _apart(c.points_mm, how, how.steps_mm[disc : disc + 1])

@@ -47,7 +47,7 @@ class Placed:
     Attributes:
         points_mm: (P, 3) LPS; NaN where there is none.
         moments_mm: (P,); root mean square distance of the votes.
-        masses: (P,); heat of the point's own channel within 10 mm.
+        masses: (P,); heat within 10 mm, of the channels of all levels together.
         seen: (D,); discs that the chain names, the others are interpolated or absent.
     """
 
@@ -88,7 +88,7 @@ def _put(
     read = maps.read(start_mm, channels)
     found.points_mm[point] = read.point_mm
     found.moments_mm[point] = read.moment_mm
-    found.masses[point] = maps.mass(read.point_mm, [point])[0]
+    found.masses[point] = maps.mass(read.point_mm, channels).sum()
 
 
 def _between(seen: BoolArray) -> list[int]:
@@ -104,7 +104,8 @@ def _put_missed(maps: HeatMaps, found: Placed, disc: int) -> None:
     prior = -0.5 * square / _MISSED_SPREAD_MM**2
     if not np.isfinite(score := maps.log_heat[disc][box.part] + prior).any():
         return
-    _put(maps, found, disc, box.cells_mm[np.unravel_index(score.argmax(), score.shape)])
+    place = box.cells_mm[np.unravel_index(score.argmax(), score.shape)]
+    _put(maps, found, disc, place, range(disc, disc + 1))
 
 
 def _put_lateral(

@@ -8,14 +8,9 @@ import pytest
 from tests.phantom import proofs
 from volspine.anatomy import Protocol
 from volspine.phantom.anatomy import mirrored
-from volspine.phantom.render import (
-    render_labels,
-    render_layers,
-    render_series,
-    slice_offsets,
-    slice_profile,
-)
+from volspine.phantom.render import render_labels, render_layers, render_series
 from volspine.phantom.spec import Cohort, Size, Spec
+from volspine.phantom.sub_slices import slice_offsets, slice_profile
 from volspine.phantom.tissues import Sequence, Tissue, relaxation, signals
 from volspine.phantom.truth import build_truth
 

@@ -4,9 +4,9 @@ Sagittal T1 and T2 share their slices and are painted together. The spine is ave
 sub-slices across the slice's profile, all of one weight; the surroundings, which vary slowly, are
 painted once. Layers, such as the share of fat, are painted like one more sequence's signal.
 
-Sub-slices of a small window can be painted at one go, as neighbouring points of a list or as
-neighbouring rows, since calls cost more than arithmetic there. Structures are painted in boxes, so
-edges then differ in a few pixels from those painted one by one.
+Sub-slices of a small window, and its axial slices, can be painted at one go, as neighbouring points
+of a list or as neighbouring rows, since calls cost more than arithmetic there. Structures are
+painted in boxes, so edges then differ in a few pixels from those painted one by one.
 
 Shapes: C sequences, N slices, H rows, W columns (acquired pixels).
 """
@@ -26,6 +26,7 @@ from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.sacrum import paint_sacrum
 from volspine.phantom.section import Section, build_section
 from volspine.phantom.spine import paint_canal, paint_cauda, paint_column, paint_cord
+from volspine.phantom.sub_slices import slice_offsets
 from volspine.phantom.tissues import relaxation, signals
 from volspine.phantom.torso import Surroundings, paint_torso, texture
 from volspine.types import FloatArray
@@ -41,15 +42,17 @@ FRONT_MM, REAR_MM, SIDE_MM = -26.0, 62.0, 50.0
 """Box around the spine, in depth v and to both sides, outside which only the trunk is painted."""
 
 
-def render_series(anatomy: Anatomy, plans: list[SeriesPlan]) -> Array:
+def render_series(anatomy: Anatomy, plans: list[SeriesPlan], *, at_once: int = 0) -> Array:
     """Render series that share their slices, shape (C, N, H, W).
 
     Args:
         anatomy: Whose spine.
         plans: One plan a sequence; they differ in sequence and stored matrix only.
+        at_once: See `render_layers`.
     """
     table = relaxation(anatomy.subject.marrow_fat, anatomy.subject.jitter)
-    return render_layers(anatomy, plans[0], np.array([signals(table, p.sequence) for p in plans]))
+    weights = np.array([signals(table, p.sequence) for p in plans])
+    return render_layers(anatomy, plans[0], weights, at_once=at_once)
 
 
 def render_layers(
@@ -61,7 +64,7 @@ def render_layers(
         anatomy: Whose spine.
         plan: Slices and grid; its sequence does not matter.
         weights: Value of each tissue in each layer, shape (C, tissues).
-        at_once: Points up to which a slice's sub-slices are painted at one go.
+        at_once: Points up to which sub-slices, and axial slices, are painted at one go.
     """
     values = weights.astype(np.float32)
     images = np.zeros((len(values), len(plan.centres_mm), *plan.acquired), dtype=np.float32)
@@ -71,34 +74,6 @@ def render_layers(
 
     _paint_slices(anatomy, plan, images, (canvas, slice_offsets(plan), at_once))
     return images
-
-
-_ROLL_OFF = 0.35
-"""Share of a slice's thickness over which its profile falls."""
-
-
-def slice_profile(places: FloatArray) -> FloatArray:
-    """Return how strongly a slice of thickness 1 is excited at places from its middle.
-
-    Flat inside, half at +-0.5, with the edges of a cosine: what a windowed pulse excites.
-    """
-    falling = np.clip((np.abs(places) - 0.5) / _ROLL_OFF, -0.5, 0.5)
-    return np.asarray(0.5 - 0.5 * np.sin(np.pi * falling))
-
-
-def slice_offsets(plan: SeriesPlan) -> list[FloatArray]:
-    """Return where a slice's sub-slices lie, mm: symmetric pairs, and the middle if odd.
-
-    They halve equal shares of the profile, so all have the same weight. What both of a pair give is
-    added first, so that the sum is the same, bit for bit, in a mirror.
-    """
-    many = plan.sub_slices
-    places = np.linspace(0.0, 0.7, 1401)
-    reached = np.cumsum(slice_profile(places))
-    wanted = np.arange(many % 2 + 1, many, 2) / many
-    outwards = np.interp(wanted, reached / reached[-1], places) * plan.thickness_mm
-    pairs = [np.array([-place, place]) for place in outwards[::-1]]
-    return pairs + [np.zeros(1)] * (many % 2)
 
 
 def render_labels(anatomy: Anatomy, plan: SeriesPlan) -> NDArray[np.int16]:
@@ -123,8 +98,21 @@ def _paint_slices(
         for index in range(len(plan.centres_mm)):
             plane.paint(images[:, index], float(plan.centres_mm[index, 0]), how)
         return
-    for index in range(len(plan.centres_mm)):
-        _paint_axial(anatomy, (plan, index), images[:, index], how)
+    for several in _together(plan, how):
+        _paint_axial(anatomy, (plan, several), images[:, several], how)
+
+
+def _together(plan: SeriesPlan, how: How) -> list[slice]:
+    """Return neighbouring axial slices that are painted at one go."""
+    points = plan.acquired[0] * plan.acquired[1] * sum(len(pair) for pair in how[1])
+    ends = np.flatnonzero((np.diff(plan.tilts) != 0) | (np.diff(plan.centres_mm[:, 0]) != 0)) + 1
+    parts = np.split(np.arange(len(plan.centres_mm)), ends)
+    most = max(how[2] // points, 1)
+    return [
+        slice(int(part[n]), int(part[min(n + most, len(part)) - 1]) + 1)
+        for part in parts
+        for n in range(0, len(part), most)
+    ]
 
 
 def pixel_offsets(plan: SeriesPlan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -188,17 +176,21 @@ class _SagittalPlane:
 
 def _paint_axial(
     anatomy: Anatomy,
-    which: tuple[SeriesPlan, int],
-    image: NDArray[Any],
+    which: tuple[SeriesPlan, slice],
+    images: NDArray[Any],
     how: How,
 ) -> None:
-    """Paint one axial slice, shape (C, H, W); place along the spine depends on the row only."""
-    plan, index = which
-    make = how[0]
+    """Paint axial slices of a stack, shape (C, N, H, W), their rows side by side.
+
+    Place along the spine depends on the row only.
+    """
+    plan, several = which
+    make, many = how[0], images.shape[1]
+    image = images.swapaxes(1, 2).reshape(len(images), -1, images.shape[-1])
     rows_mm, columns_mm = pixel_offsets(plan)
-    centre, (_, down) = plan.centres_mm[index], plan.axes(index)
-    x = (centre[0] + columns_mm).astype(np.float32)[None]
-    y, z = (centre[n] + rows_mm * down[n] for n in (1, 2))
+    centres, (_, down) = plan.centres_mm[several], plan.axes(several.start)
+    x = (centres[0, 0] + columns_mm).astype(np.float32)[None]
+    y, z = ((centres[:, n] + rows_mm[:, None] * down[n]).ravel() for n in (1, 2))
     around = Surroundings.at(anatomy, x, y[:, None], z[:, None].astype(np.float32))
     paint_torso(make(image), around, anatomy)
     placed = anatomy.frame.place(y, z)
@@ -221,6 +213,7 @@ def _paint_axial(
 
     mean, c = _mean(layers, how, base[0].size), section_at(np.zeros(1))
     image[:, rows, columns] = _grained(mean, c, x[:, columns] - c.midline, anatomy)
+    images[...] = image.reshape(len(images), -1, many, images.shape[-1]).swapaxes(1, 2)
 
 
 def _mean(layers: Callable[[FloatArray], NDArray[Any]], how: How, points: int) -> NDArray[Any]:

@@ -37,7 +37,7 @@ MARGIN = 8
 
 _SCOUT_PIXELS, _SCOUT_SLICES = 40, 4
 
-_AT_ONCE = 60_000
+_AT_ONCE = 120_000
 """Points painted at one go; more no longer fit the caches."""
 
 
@@ -99,7 +99,7 @@ def tune(
     """
     step = -(-len(plans[0].centres_mm) // _SCOUT_SLICES)
     scouts = [_scout(plan, step) for plan in plans]
-    images = render_series(anatomy, scouts)
+    images = render_series(anatomy, scouts, at_once=_AT_ONCE)
     near = [replace(marred, ghosts=(), pulses=(), fold=(0.0, 0.0)) for marred in found]
     return [
         replace(_tune(image, plan, rng), artefacts=marred)
@@ -207,11 +207,26 @@ def _receive(
         draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
         noise = torch.randn((2, *signal.shape), generator=draws).mul_(receiver.sigma)
         noise[0] += torch.from_numpy(signal)
-        real, imaginary = down @ (noise @ across)
+        real, imaginary = _down(down, noise @ across)
         values = real.square_().addcmul_(imaginary, imaginary).sqrt_()
     else:
-        values = (down @ (torch.from_numpy(signal) @ across)).abs()
+        values = _down(down, torch.from_numpy(signal) @ across).abs()
     return Patch((values * receiver.scale).clamp_(max=4095.0), (wide.start, tall.start))
+
+
+_BAND = 64
+"""Stored rows that are interpolated at one go, from the acquired rows near them."""
+
+
+def _down(weights: torch.Tensor, lines: torch.Tensor) -> torch.Tensor:
+    """Return weights times lines, leaving out what has no weight, shape (..., stored, Q)."""
+    used = weights != 0
+    parts = []
+    for part, near in zip(weights.split(_BAND), used.split(_BAND), strict=True):
+        found = near.any(dim=0).nonzero()[:, 0]
+        band = slice(int(found[0]), int(found[-1]) + 1)
+        parts.append(part[:, band] @ lines[..., band, :])
+    return torch.cat(parts, dim=-2)
 
 
 def _stored(needed: tuple[float, float], acquired: int, matrix: int) -> range:

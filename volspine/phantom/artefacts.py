@@ -93,7 +93,7 @@ def draw_artefacts(
     chances = rng.random(5)
     ghosts = _ghosts(rng, int(rng.integers(2, 5)), (0.02, 0.10))
     pulses = _ghosts(rng, 2, (0.03, 0.12))
-    voids = tuple(_void(rng, anatomy) for _ in range(int(rng.integers(2, 7))))
+    voids = [_draw_void(rng) for _ in range(int(rng.integers(2, 7)))]
     shift = float(rng.uniform(0.4, 1.0) * rng.choice([-1.0, 1.0]))
     folded = (float(rng.uniform(0.04, 0.12)), float(rng.uniform(0.15, 0.45)))
     if spec.cohort not in (Cohort.RSNA_LIKE, Cohort.SHIFT):
@@ -102,7 +102,7 @@ def draw_artefacts(
     return Artefacts(
         ghosts=ghosts if chances[0] < 0.15 else (),
         pulses=pulses if flowing else (),
-        voids=voids if flowing else (),
+        voids=tuple(_void(anatomy, *drawn) for drawn in voids) if flowing else (),
         fat_shift=shift if chances[2] < 0.30 else 0.0,
         lost=0.08 if chances[3] < 0.05 else 0.0,
         fold=folded if chances[4] < 0.05 else (0.0, 0.0),
@@ -121,13 +121,18 @@ def _ghosts(
     )
 
 
-def _void(rng: np.random.Generator, anatomy: Anatomy) -> Void:
-    """Mostly behind the cord and the cauda equina, between T12 and L5."""
-    place, behind = rng.uniform(4.0, 9.5), float(rng.uniform(*_BEHIND_MM))
-    y, z = anatomy.frame.locate(int(place), float(place % 1.0), behind)
-    centre = np.array([rng.normal(0, 3.0), y, z])
-    radius, reach = float(rng.uniform(2.0, 4.5)), float(rng.uniform(*_ALONG_MM))
-    return Void(centre, radius, reach, float(rng.uniform(0.2, 0.8)))
+def _draw_void(rng: np.random.Generator) -> tuple[float, ...]:
+    """Draw place along the spine, depth, place to the left, radius, reach and strength."""
+    place, behind = rng.uniform(4.0, 9.5), rng.uniform(*_BEHIND_MM)
+    left, radius, reach = rng.normal(0, 3.0), rng.uniform(2.0, 4.5), rng.uniform(*_ALONG_MM)
+    return place, behind, left, radius, reach, rng.uniform(0.2, 0.8)
+
+
+def _void(anatomy: Anatomy, place: float, behind: float, *shape: float) -> Void:
+    """Place a void: mostly behind the cord and the cauda equina, between T12 and L5."""
+    left, radius, reach, depth = shape
+    y, z = anatomy.frame.locate(int(place), place % 1.0, behind)
+    return Void(np.array([left, y, z]), radius, reach, depth)
 
 
 def render_marred(

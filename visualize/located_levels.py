@@ -13,6 +13,7 @@ Synthetic studies say nothing about patients. Research use only, not a medical d
 
 import argparse
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +33,14 @@ from volspine.inference.bundle import load_bundle
 from volspine.inference.locate import locate
 from volspine.landmarks import Landmarks
 from volspine.phantom.cohort import generate
-from volspine.report.keyimages import nearest_slice, upright_slice
+from volspine.report.keyimages import View, nearest_slice, upright_slice
 from volspine.types import FloatArray
 from volspine.viewer.truth import read_truth
 
 COHORTS = ("clean", "probe", "rsna_like", "shift")
 COLORS = {Side.LEFT: "#5ea1ff", Side.RIGHT: "#ffb454", None: "#ffe45e"}
 SHOWN = Level.L4_L5
+SAGITTAL_MM, AXIAL_MM = 110.0, 45.0
 
 
 @dataclass(frozen=True)
@@ -121,17 +123,18 @@ def draw_rows(rows: list[list[Shown]]) -> plt.Figure:
 def draw_sagittal(axis: Axes, shown: Shown) -> None:
     """Draw the canal points on the sagittal slice nearest to them."""
     canal = [n for n, target in enumerate(TARGETS) if target.side is None]
-    axis.set_title(title(shown, canal), color="white", fontsize=8, wrap=True)
+    axis.set_title(title(shown, canal), color="white", fontsize=8)
     place = middle(shown, canal)
     stacks = stacks_of(shown.study, (Protocol.SAGITTAL_T2, Protocol.SAGITTAL_T1, Protocol.OTHER))
-    if stacks and place is not None:
-        draw_points(axis, (stacks[0], place), shown, canal)
-        for n in canal:
-            if shown.found.found[n]:
-                view = upright_slice(stacks[0], nearest_slice(stacks[0], place))
-                row, column = view.locate(shown.found.points_mm[n])
-                name = TARGETS[n].level.label
-                axis.text(column + 12, row, name, color="white", fontsize=8, va="center")
+    if not stacks or place is None:
+        return
+    view = view_at(stacks, place, SAGITTAL_MM)
+    draw_points(axis, view, shown, canal)
+    for n in canal:
+        if shown.found.found[n]:
+            row, column = view.locate(shown.found.points_mm[n])
+            aside = column + 9 / view.spacing_mm[1]
+            axis.text(aside, row, TARGETS[n].level.label, color="white", fontsize=8, va="center")
 
 
 def draw_axial(axis: Axes, shown: Shown) -> None:
@@ -143,8 +146,13 @@ def draw_axial(axis: Axes, shown: Shown) -> None:
     if place is None or not stacks:
         axis.text(0.5, 0.5, "no axial slice there", color="white", ha="center")
         return
-    nearest = min(stacks, key=lambda stack: off_mm(stack, place))
-    draw_points(axis, (nearest, place), shown, chosen)
+    draw_points(axis, view_at(stacks, place, AXIAL_MM), shown, chosen)
+
+
+def view_at(stacks: list[Stack], place: FloatArray, reach_mm: float) -> View:
+    """Return the surroundings of a place in the slice of some stacks that is nearest to it."""
+    stack = min(stacks, key=lambda one: off_mm(one, place))
+    return upright_slice(stack, nearest_slice(stack, place)).around(place, reach_mm)
 
 
 def off_mm(stack: Stack, place: FloatArray) -> float:
@@ -153,17 +161,12 @@ def off_mm(stack: Stack, place: FloatArray) -> float:
     return float(abs((place - stack.slice_origins_mm[k]) @ stack.normal))
 
 
-def draw_points(
-    axis: Axes, where: tuple[Stack, FloatArray], shown: Shown, targets: list[int]
-) -> None:
+def draw_points(axis: Axes, view: View, shown: Shown, targets: list[int]) -> None:
     """Draw one slice with circles where targets were found and crosses where they are."""
-    stack, place = where
-    view = upright_slice(stack, nearest_slice(stack, place))
     high, wide = view.pixels.shape
     top = max(float(np.percentile(view.pixels, 99.5)), 1e-6)
-    axis.imshow(
-        view.pixels, cmap="gray", vmin=0, vmax=top, aspect=view.spacing_mm[0] / view.spacing_mm[1]
-    )
+    aspect = view.spacing_mm[0] / view.spacing_mm[1]
+    axis.imshow(view.pixels, cmap="gray", vmin=0, vmax=top, aspect=aspect)
     for letter, x in zip(view.edges[:2], (0.04, 0.96), strict=True):
         axis.text(x * wide, high / 2, letter, color="gold", ha="center", va="center")
     for n in targets:
@@ -210,7 +213,7 @@ def title(shown: Shown, canal: list[int]) -> str:
     if missing:
         parts.append("absent: " + ", ".join(missing))
     parts += [f"doubt: {doubt}" for doubt in shown.found.doubts]
-    return "\n".join(parts)
+    return "\n".join(textwrap.fill(part, 48) for part in parts)
 
 
 if __name__ == "__main__":

@@ -58,11 +58,11 @@ class Rules:
     least_drop_mm: float = 3.0
     drops_mm: tuple[float, ...] = (33.0, 35.0, 36.0, 35.0, 32.0, 22.0)
     leave_spread_mm: float = 8.0
-    not_seen: float = -1.0
+    not_seen: float = -2.0
     hidden: float = -7.0
     empty: float = -12.0
     least_view: float = 0.05
-    temperature: float = 0.35
+    temperature: float = 0.4
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,9 @@ FIRST_SEGMENT = VERTEBRAE.index("L1")
 
 _ORIGIN = VERTEBRAE.index("L3")
 
+_CLOSE_MM = 1e-9
+"""How near to its place a point is left."""
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -126,6 +129,8 @@ class Frame:
         for _ in range(12):
             below, above, depth = self._local(segment, point)
             slip = t * (below + above) - below
+            if max(abs(slip), abs(depth_mm - depth)) < _CLOSE_MM:
+                break
             point = point + (depth_mm - depth) * back
             point = point - slip * np.array([np.sin(angle), np.cos(angle)])
         return np.asarray(point, dtype=np.float64)

@@ -36,9 +36,9 @@ def paint_muscles(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
         _paint_psoas(canvas.part(box), p.part(box), anatomy)
     for box in p.beside(15.0 * size - 15.0, 15.0 * size + 15.0, 60 * size - 20.0, 60 * size + 20.0):
         _paint_quadratus(canvas.part(box), p.part(box), size)
-    box = p.within(26.0 * size - 2.5, 84.0, 92.0 * size)
-    if box is not None:
-        _paint_back(canvas.part(box), p.part(box), anatomy)
+    back = p.within(26.0 * size - 2.5, 84.0, 92.0 * size)
+    if back is not None:
+        _paint_back(canvas.part(back), p.part(back), anatomy)
 
 
 def _paint_psoas(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:

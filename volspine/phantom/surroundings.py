@@ -107,7 +107,7 @@ class Surroundings:
         """Return the field of an axial slice, whose waves are of rows times of columns."""
         rows = np.concatenate([wave[..., 0] for wave in self.waves]).astype(np.float64)
         columns = np.concatenate([np.cos(across), -np.sin(across)])
-        return (rows.T @ columns * np.sqrt(2.0 / _GRAIN)).astype(np.float32)
+        return np.asarray(rows.T @ columns * np.sqrt(2.0 / _GRAIN), dtype=np.float32)
 
 
 def cut(values: Array, box: tuple[slice, ...]) -> Array:

@@ -220,10 +220,10 @@ _BAND = 64
 
 def _down(weights: torch.Tensor, lines: torch.Tensor) -> torch.Tensor:
     """Return weights times lines, leaving out what has no weight, shape (..., stored, Q)."""
-    used = weights != 0
     parts = []
-    for part, near in zip(weights.split(_BAND), used.split(_BAND), strict=True):
-        found = near.any(dim=0).nonzero()[:, 0]
+    for first in range(0, len(weights), _BAND):
+        part = weights[first : first + _BAND]
+        found = part.any(dim=0).nonzero()[:, 0]
         band = slice(int(found[0]), int(found[-1]) + 1)
         parts.append(part[:, band] @ lines[..., band, :])
     return torch.cat(parts, dim=-2)

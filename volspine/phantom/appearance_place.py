@@ -169,9 +169,9 @@ def _draw_linear(rng: np.random.Generator) -> FloatArray:
 def _draw_centre(made: TissueMap, rng: np.random.Generator) -> tuple[FloatArray, float]:
     """Return the body's point in the middle of the series, to the right, front and head, mm."""
     canal = made.points_mm[2:4].mean(axis=0)
-    # Most series are centred a little below L3, so that the sacrum is in view.
-    usual, wide = rng.uniform(-46.0, 30.0), rng.uniform(-95.0, 105.0)
-    up = usual if rng.random() < 0.82 else wide
+    # Anywhere, so that a place in the field of view names no level.
+    usual, wide = rng.uniform(-52.0, 48.0), rng.uniform(-95.0, 105.0)
+    up = usual if rng.random() < 0.75 else wide
     back = float(rng.uniform(-60.0, 35.0))
     aside = rng.normal(0, 7.0)
     centre = np.array([aside - canal[0], _COLUMN_MM - canal[1] - back, canal[2] + up])

@@ -5,7 +5,8 @@ spec -> subject with distractors -> strained subject -> narrowings -> anatomy
 A localizer taught by synthetic pictures holds on real ones only where its anatomy varied more than
 theirs. The subject of a spec is therefore strained further, from a random stream of its own, so the
 pictures of the cohorts stay what they are: other lordosis and curves to the side, slipped,
-collapsed and wedged vertebrae, low discs, and fat of any thickness under the skin.
+collapsed and wedged vertebrae, low discs, fat of any thickness under the skin, and sacra fused
+anywhere between wholly and hardly, since the sacrum is what levels are named by.
 
 Shapes: K = 15 vertebrae, K - 1 discs.
 """
@@ -92,17 +93,20 @@ def strain(subject: Subject, rng: np.random.Generator) -> Subject:
     """Return the subject, strained."""
     wedges, heights, kyphosis = _fractured(subject, rng)
     bends = subject.bends - kyphosis + _more_lordosis(subject, rng)
-    changed = replace(
-        subject,
-        heights=heights,
-        wedges=wedges,
-        bends=bends,
-        discs=subject.discs * _collapsed(len(subject.discs), rng),
-        slips=_slipped(subject.slips, rng),
-        sway=_swayed(subject.sway, rng),
-        pitch=subject.pitch + float(np.deg2rad(rng.normal(0, 4.0))),
-        dorsal_fat=float(np.exp(rng.uniform(np.log(3.0), np.log(65.0)))),
-        canal_depths=subject.canal_depths * float(np.exp(rng.normal(0, 0.06))),
+    changed = _fused(
+        replace(
+            subject,
+            heights=heights,
+            wedges=wedges,
+            bends=bends,
+            discs=subject.discs * _collapsed(len(subject.discs), rng),
+            slips=_slipped(subject.slips, rng),
+            sway=_swayed(subject.sway, rng),
+            pitch=subject.pitch + float(np.deg2rad(rng.normal(0, 4.0))),
+            dorsal_fat=float(np.exp(rng.uniform(np.log(3.0), np.log(65.0)))),
+            canal_depths=subject.canal_depths * float(np.exp(rng.normal(0, 0.06))),
+        ),
+        rng,
     )
     return replace(changed, bends=open_behind(changed))
 
@@ -149,6 +153,27 @@ def _slipped(slips: FloatArray, rng: np.random.Generator) -> FloatArray:
     if found:
         changed[place] = size
     return changed
+
+
+def _fused(subject: Subject, rng: np.random.Generator) -> Subject:
+    """Leave anything from nothing to a flat disc between S1 and S2, less below, and bend there.
+
+    A transitional vertebra keeps the disc that makes it one.
+    """
+    first = _L5_S1 + 1
+    kept = np.exp(rng.uniform(np.log(0.1), np.log(1.6)))
+    below = rng.uniform(0.1, 1.0)
+    wet, bend = rng.uniform(0.0, 0.5), np.deg2rad(rng.normal(0.0, 4.0))
+    if subject.transition:
+        return subject
+    discs, hydration, bends = (
+        values.copy() for values in (subject.discs, subject.hydration, subject.bends)
+    )
+    discs[first] *= kept
+    discs[first + 1 :] *= below
+    hydration[first] = wet
+    bends[first] += bend
+    return replace(subject, discs=discs, hydration=hydration, bends=bends)
 
 
 def _swayed(

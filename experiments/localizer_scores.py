@@ -41,6 +41,8 @@ CUTS = {"cut above L3": (1, 2, -1), "cut below L4": (2, 3, 1)}
 
 SAGITTAL = (Protocol.SAGITTAL_T2, Protocol.SAGITTAL_T1)
 NEAR_MM = 10.0
+SLIPPED_MM = 18.0
+"""Half the distance of neighbouring discs."""
 SCORES = (
     "num_true", "num_found", "median_mm", "p95_mm", "worst_mm", "detected_5mm", "detected_10mm",
     "wrong_level", "within_1", "within_2",
@@ -181,10 +183,16 @@ def error_rows(cohort: str, outcomes: list[Outcome]) -> list[dict]:
     ]
 
 
+def has_slipped(canal_mm: np.ndarray) -> bool:
+    """Tell whether the canal points of a study are half a level off; not if there is none."""
+    known = canal_mm[np.isfinite(canal_mm)]
+    return bool(known.size) and float(np.median(known)) > SLIPPED_MM
+
+
 def summary(cohort: str, outcomes: list[Outcome]) -> dict:
     """Return what holds of whole studies: slips, doubts, sides, cut-off spines, time."""
     errors = [point_errors(o.found.points_mm[None], o.true_mm[None])[0] for o in outcomes]
-    slipped = np.array([np.nanmedian(e[: len(LEVELS)]) > 18.0 for e in errors])
+    slipped = np.array([has_slipped(e[: len(LEVELS)]) for e in errors])
     doubted = np.array([bool(o.found.doubts) for o in outcomes])
     return {
         "cohort": cohort,

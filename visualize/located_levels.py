@@ -1,17 +1,19 @@
 """Where the localizer finds the levels, beside the truth: three phantoms of every cohort.
 
     python visualize/located_levels.py [STUDY ...] [--model BUNDLE] [--out FILE.png]
-                                       [--each 3] [--seed 77]
+                                       [--each 3] [--seed 77] [--second 1:9 0:5 ...]
 
 A row is a cohort. Each study has a sagittal slice through the canal, with the name of each disc and
-its canal point, and an axial slice at L4/L5 with the left and right points. Circles
-are what was found (left side blue, right side orange, midline yellow), crosses the truth; a level
-that was not found has only a cross. Studies given by path are drawn too, in a row of their own and
-without crosses. Titles say how far the canal points are off, and why a numbering is doubted.
-Synthetic studies say nothing about patients. Research use only, not a medical device.
+its canal point, and an axial slice at L4/L5 with the left and right points. Circles are what was
+found (left side blue, right side orange, midline yellow), crosses the truth; a level that was not
+found has only a cross. Studies given by path are drawn too, in a row of their own and without
+crosses; so are people of the second phantom, SEED:INDEX, in a checkout. Titles say how far the
+canal points are off, and why a numbering is doubted. Synthetic studies say nothing about patients.
+Research use only, not a medical device.
 """
 
 import argparse
+import sys
 import tempfile
 import textwrap
 from dataclasses import dataclass
@@ -31,7 +33,8 @@ from volspine.dicom.study import Study
 from volspine.geometry.stack import Stack
 from volspine.inference.bundle import load_bundle
 from volspine.inference.locate import locate
-from volspine.landmarks import Landmarks
+from volspine.landmarks import POINT_OF_TARGET, Landmarks
+from volspine.models.localizer import Localizer
 from volspine.phantom.cohort import generate
 from volspine.report.keyimages import View, nearest_slice, upright_slice
 from volspine.types import FloatArray
@@ -68,6 +71,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("located_levels.png"))
     parser.add_argument("--each", type=int, default=3, help="phantoms of each cohort")
     parser.add_argument("--seed", type=int, default=77, help="root seed of the phantoms")
+    parser.add_argument("--second", nargs="*", default=[], help="people of the second phantom")
     arguments = parser.parse_args()
     localizer = load_bundle(arguments.model).localizer
     if localizer is None:
@@ -77,6 +81,8 @@ def main() -> None:
          for n, (study, truth) in enumerate(phantoms(cohort, arguments.each, arguments.seed))]
         for cohort in COHORTS
     ]  # fmt: skip
+    others = [another(name, localizer) for name in arguments.second]
+    rows += [others] * bool(others)
     given = [read_study(path, protocol=lone(path)) for path in arguments.studies]
     rows += [[Shown("given study", one, locate(one, localizer), None) for one in given]] * bool(
         given
@@ -103,6 +109,17 @@ def phantoms(cohort: str, count: int, seed: int) -> list[tuple[Study, FloatArray
                     _ = stack.voxels  # The files will be gone.
             made.append((study, read_truth(record).points_mm))
     return made
+
+
+def another(name: str, localizer: Localizer) -> Shown:
+    """Return a person of the second phantom, which is part of the tests: `SEED:INDEX`."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.second_phantom.case import make_case
+
+    seed, index = map(int, name.split(":"))
+    case = make_case(seed, index)
+    truth = case.points_mm[list(POINT_OF_TARGET)]
+    return Shown(f"second phantom {name}", case.study, locate(case.study, localizer), truth)
 
 
 def draw_rows(rows: list[list[Shown]]) -> plt.Figure:

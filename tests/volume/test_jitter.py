@@ -162,3 +162,10 @@ def test_what_is_no_table_is_refused(tmp_path):
     bad = (2 * np.eye(15) - 1.0).tolist()
     with pytest.raises(ConfigurationError, match="correlation that is none"):
         ErrorHistogram.from_dict({**table().to_dict(), "correlation": bad})
+
+
+def test_the_package_has_the_table_of_its_localizer():
+    drawn = measured_errors().draw(np.random.default_rng(0), 200)
+    assert drawn.shape == (200, 5, 3)
+    size = np.linalg.norm(drawn, axis=2)
+    assert 0.2 < np.median(size) < 3.0  # Millimetres, not voxels or metres.

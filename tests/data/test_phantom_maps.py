@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.data.made_maps import made_map
-from volspine.data import phantom_maps
-from volspine.data.phantom_maps import Draws, People, PhantomMaps, StepSampler
+from volspine.data import map_looks, phantom_maps
+from volspine.data.map_looks import StepSampler
+from volspine.data.phantom_maps import Draws, People, PhantomMaps
 from volspine.errors import ConfigurationError
 from volspine.phantom import tissue_map_store
 from volspine.phantom.appearance import Sample, sample_generator, sample_map
@@ -18,7 +19,8 @@ FEW = People(train=5, val=2, test=2)
 def maps(tmp_path, monkeypatch):
     """A data module of people and pictures that cost nothing."""
     monkeypatch.setattr(tissue_map_store, "tissue_map", made_map)
-    monkeypatch.setattr(phantom_maps, "sample_map", cheap_sample)
+    for place in (map_looks, phantom_maps):  # Where workers draw, and where the device does.
+        monkeypatch.setattr(place, "sample_map", cheap_sample)
 
     def make(**draws) -> PhantomMaps:
         module = PhantomMaps(str(tmp_path / "store"), people=FEW, draws=Draws(**draws))
@@ -63,7 +65,7 @@ def test_processes_take_turns():
 
 
 def test_a_batch_is_what_the_maps_look_like_at_that_step(maps, monkeypatch):
-    monkeypatch.setattr(phantom_maps, "sample_map", sample_map)
+    monkeypatch.setattr(map_looks, "sample_map", sample_map)
     module = maps(batch_size=1, steps=2, seed=4)
     batches = list(module.train_dataloader())
     assert len(batches) == 2

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.data.made_maps import made_map
-from volspine.data import phantom_maps
+from volspine.data import map_looks
 from volspine.data.lightning import pl
 from volspine.data.phantom_maps import Draws, People, PhantomMaps
 from volspine.errors import ConfigurationError, WeightsError
@@ -45,7 +45,7 @@ def small_sample(made, generator):
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     monkeypatch.setattr(tissue_map_store, "tissue_map", made_map)
-    monkeypatch.setattr(phantom_maps, "sample_map", small_sample)
+    monkeypatch.setattr(map_looks, "sample_map", small_sample)
     people = People(train=3, val=2, test=2)
     return lambda **draws: PhantomMaps(
         str(tmp_path / "maps"), people=people, draws=Draws(**{"steps": 4, **draws})

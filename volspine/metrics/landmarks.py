@@ -140,10 +140,7 @@ def landmark_scores(
     Raises:
         ConfigurationError: If the shapes do not fit.
     """
-    errors, wrong = point_errors(found_mm, true_mm), wrong_level(found_mm, true_mm)
-    spread = np.full(errors.shape, np.nan) if spread_mm is None else spread_mm
-    _check(found_mm, true_mm, spread)
-    return _scores(_Judged(errors, _there(found_mm), _there(true_mm), wrong, spread), slice(None))
+    return _scores(_judged(found_mm, true_mm, spread_mm), slice(None))
 
 
 def landmark_scores_by_finding(
@@ -159,15 +156,19 @@ def landmark_scores_by_finding(
     Raises:
         ConfigurationError: If the shapes do not fit.
     """
-    errors, wrong = point_errors(found_mm, true_mm), wrong_level(found_mm, true_mm)
-    spread = np.full(errors.shape, np.nan) if spread_mm is None else spread_mm
-    _check(found_mm, true_mm, spread)
-    judged = _Judged(errors, _there(found_mm), _there(true_mm), wrong, spread)
+    judged = _judged(found_mm, true_mm, spread_mm)
     groups = {f.term: [t.index for t in TARGETS if t.finding is f] for f in Finding}
     return {
         "all": _scores(judged, slice(None)),
         **{name: _scores(judged, columns) for name, columns in groups.items()},
     }
+
+
+def _judged(found_mm: FloatArray, true_mm: FloatArray, spread_mm: FloatArray | None) -> "_Judged":
+    errors, wrong = point_errors(found_mm, true_mm), wrong_level(found_mm, true_mm)
+    spread = np.full(errors.shape, np.nan) if spread_mm is None else spread_mm
+    _check(found_mm, true_mm, spread)
+    return _Judged(errors, _there(found_mm), _there(true_mm), wrong, spread)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from volspine.inference.bundle import demo_folder, load_bundle
 from volspine.inference.locate import locate
 
 STUDIES, SEED = range(10), 1
-"""People whom nobody looked at while localizer and second phantom were made."""
+"""People whom nobody looked at while the second phantom was made; weights were compared on them."""
 
 LEAST_RIGHT = 0.85
 """The aim is 0.95 and is not reached: 0.92 was measured when this was written. Errors are whole

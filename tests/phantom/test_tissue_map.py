@@ -13,7 +13,13 @@ from volspine.phantom.spec import Cohort, Size, Spec, Stage
 from volspine.phantom.study import outline_study
 from volspine.phantom.subject import draw_subject
 from volspine.phantom.tissue_map import SHAPE, TissueMap, map_points, tissue_map
-from volspine.phantom.tissue_map_people import RATES, is_plain, strain, varied_anatomy
+from volspine.phantom.tissue_map_people import (
+    RATES,
+    is_plain,
+    proportioned,
+    strain,
+    varied_anatomy,
+)
 from volspine.phantom.tissue_map_store import (
     MapStore,
     map_specs,
@@ -172,6 +178,22 @@ def test_people_are_strained_about_as_often_as_the_rates_say():
     fat = np.array([p.dorsal_fat for p in people])
     assert fat.min() < 5.0
     assert fat.max() > 50.0
+
+
+def test_proportions_vary_from_part_to_part_and_the_sacrum_s_as_a_whole():
+    base = draw_subject(np.random.default_rng(0), 0.0)
+    people = [proportioned(base, np.random.default_rng(n)) for n in range(300)]
+    tall = np.log([p.heights / base.heights for p in people])
+    lumbar, s1 = tall[:, L5_S1 - 4], tall[:, L5_S1 + 1]
+    assert abs(lumbar.mean()) < 0.02
+    assert 0.045 < lumbar.std() < 0.09
+    assert s1.std() > 1.5 * lumbar.std()
+    wide = np.log([p.widths / base.widths for p in people])
+    assert np.ptp(wide[:, L5_S1 + 1 :], axis=1).max() < 1e-12  # One factor for all of a sacrum.
+    assert not wide[:, : L5_S1 + 1].any()
+    at_will = np.mean([(p.hydration != base.hydration).any() for p in people])
+    assert abs(at_will - 0.4) < 4 * np.sqrt(0.24 / 300)
+    assert all((p.hydration[L5_S1 + 1 :] == base.hydration[L5_S1 + 1 :]).all() for p in people)
 
 
 def test_a_spine_whose_planes_cross_near_it_is_not_plain():

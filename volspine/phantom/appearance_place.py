@@ -29,7 +29,7 @@ _COLUMN_MM = 18.0
 """How far the middle of the lumbar bodies lies in front of the canal."""
 
 _PITCH, _TURN = np.deg2rad(7.0), np.deg2rad(4.0)
-_ZOOM, _ZOOM_AXIS = 0.09, 0.03
+_ZOOM, _ZOOM_AXIS = 0.12, 0.03
 
 
 @dataclass(frozen=True)

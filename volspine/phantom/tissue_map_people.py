@@ -4,9 +4,10 @@ spec -> subject with distractors -> strained subject -> narrowings -> anatomy
 
 A localizer taught by synthetic pictures holds on real ones only where its anatomy varied more than
 theirs. The subject of a spec is therefore strained further, from a random stream of its own, so the
-pictures of the cohorts stay what they are: other lordosis and curves to the side, slipped,
-collapsed and wedged vertebrae, low discs, fat of any thickness under the skin, and sacra fused
-anywhere between wholly and hardly, since the sacrum is what levels are named by.
+pictures of the cohorts stay what they are: other proportions, lordosis and curves to the side,
+slipped, collapsed and wedged vertebrae, low discs, fat of any thickness under the skin, and sacra
+of any shape, fused anywhere between wholly and hardly, since the sacrum is what levels are named
+by.
 
 Shapes: K = 15 vertebrae, K - 1 discs.
 """
@@ -28,7 +29,7 @@ from volspine.phantom.targets import draw_measures, measure_of, wanted
 from volspine.phantom.truth import SHIFT_SPREAD
 from volspine.types import FloatArray
 
-__all__ = ["RATES", "is_plain", "map_stream", "strain", "varied_anatomy"]
+__all__ = ["RATES", "is_plain", "map_stream", "proportioned", "strain", "varied_anatomy"]
 
 RATES = {"scoliosis": 0.30, "slip": 0.15, "fracture": 0.15, "collapse": 0.30, "transition": 0.06}
 """Share of people with each; choices, far above what is usual."""
@@ -84,13 +85,42 @@ def _draw(spec: Spec, rng: np.random.Generator) -> Anatomy:
     spread = SHIFT_SPREAD if spec.cohort is Cohort.SHIFT else 1.0
     subject = draw_subject(rng, float(rng.normal(0.2, 0.8)), 1.0, spread=spread)
     subject = distract(subject, rng, transitional=rng.random() < RATES["transition"])
-    subject = strain(subject, rng)
+    subject = strain(proportioned(subject, rng), rng)
     lesions = draw_lesions(subject, rng) if spec.distractors else None
     return assemble(subject, narrow(subject, wanted(measures), rng), lesions)
 
 
+def proportioned(subject: Subject, rng: np.random.Generator) -> Subject:
+    """Return the subject with each vertebra, disc and segment varied, the lowest ones together, and the
+    sacrum as a whole.
+
+    In some people discs are as wet or dry as chance will have it, whatever their level.
+    """
+    k = len(subject.heights)
+    lowest = np.clip(np.arange(k) - (FIRST_SEGMENT + 1), 0, 4)
+    sacrum = np.arange(k) > _L5_S1
+    tall = np.exp(rng.normal(0, 0.06, k) + rng.normal(0, 0.04) * lowest)
+    deep, wide, high = np.exp(np.outer(rng.normal(0, 0.1, 3), sacrum))
+    thick = np.exp(rng.normal(0, 0.15, k - 1) + rng.normal(0, 0.06) * lowest[:-1])
+    bends = np.deg2rad(rng.normal(0, 2.5, k - 1))
+    bends[_L5_S1 - 1 : _L5_S1 + 3] += np.deg2rad(rng.normal(0, 4.0, 4))
+    at_will, wet = rng.random() < 0.4, rng.uniform(0.05, 1.0, _L5_S1 + 1)
+    hydration = subject.hydration.copy()
+    if at_will:
+        hydration[: _L5_S1 + 1] = wet
+    return replace(
+        subject,
+        heights=subject.heights * tall * high,
+        depths=subject.depths * deep,
+        widths=subject.widths * wide,
+        discs=subject.discs * thick,
+        bends=subject.bends + bends,
+        hydration=hydration,
+    )
+
+
 def strain(subject: Subject, rng: np.random.Generator) -> Subject:
-    """Return the subject, strained."""
+    """Return the subject, bent, worn, broken, slipped and fused."""
     wedges, heights, kyphosis = _fractured(subject, rng)
     bends = subject.bends - kyphosis + _more_lordosis(subject, rng)
     changed = _fused(
@@ -112,9 +142,9 @@ def strain(subject: Subject, rng: np.random.Generator) -> Subject:
 
 
 def _more_lordosis(subject: Subject, rng: np.random.Generator) -> FloatArray:
-    """What takes the curve down to L5/S1 to N(1, 0.3) of itself, the sacrum's to N(1, 0.2)."""
+    """What takes the curve down to L5/S1 to N(1, 0.3) of itself, the sacrum's to N(1, 0.3)."""
     lumbar = float(np.clip(rng.normal(1.0, 0.3), 0.2, 1.7))
-    sacral = float(np.clip(rng.normal(1.0, 0.2), 0.5, 1.3))
+    sacral = float(np.clip(rng.normal(1.0, 0.3), 0.3, 1.5))
     factor = np.where(np.arange(len(subject.bends)) <= _L5_S1, lumbar, sacral)
     return np.asarray((factor - 1.0) * subject.bends)
 

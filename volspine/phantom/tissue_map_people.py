@@ -91,8 +91,7 @@ def _draw(spec: Spec, rng: np.random.Generator) -> Anatomy:
 
 
 def proportioned(subject: Subject, rng: np.random.Generator) -> Subject:
-    """Return the subject with each vertebra, disc and segment varied, the lowest ones together, and the
-    sacrum as a whole.
+    """Return the subject with every length and angle varied, the sacrum also as a whole.
 
     In some people discs are as wet or dry as chance will have it, whatever their level.
     """

@@ -1,0 +1,128 @@
+"""Temperatures: known factors come back, labels are never less likely, few labels move little."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import log_softmax
+
+from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding
+from volspine.errors import ConfigurationError
+from volspine.metrics.calibration import BOUNDS, PRIOR_SPREAD, fit_temperature, tempered
+
+CANAL = [t.index for t in TARGETS if t.finding is Finding.CANAL]
+FORAMEN = [t.index for t in TARGETS if t.finding is Finding.FORAMEN]
+
+
+def made(n: int, *, seed: int = 0, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores that are `factor` times those of the probabilities labels are drawn from."""
+    rng = np.random.default_rng(seed)
+    logits = 1.5 * rng.standard_normal((n, len(TARGETS), 3))
+    p = np.exp(log_softmax(logits, axis=-1))
+    labels = (rng.random((n, len(TARGETS), 1)) > p.cumsum(axis=-1)).sum(axis=-1).clip(max=2)
+    return factor * logits, labels
+
+
+def nll(log_probs: np.ndarray, labels: np.ndarray) -> float:
+    said = np.take_along_axis(
+        log_softmax(log_probs, axis=-1), labels.clip(min=0)[..., None], axis=-1
+    )[..., 0]
+    return -float(said[labels >= 0].sum())
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0, 3.0])
+def test_scores_that_were_scaled_are_scaled_back(factor):
+    logits, labels = made(2000, factor=factor)
+    assert fit_temperature(logits, labels) == pytest.approx(np.full(25, factor), rel=0.06)
+
+
+def test_a_hand_worked_temperature():
+    """A model that says 0.9 / 0.05 / 0.05 and is right in half of 3000 rows, else evenly wrong."""
+    labels = np.full((1000, 25), -1)
+    labels[:, CANAL[:3]] = np.repeat([0, 0, 1, 2], 250)[:, None]
+    p = np.broadcast_to([0.9, 0.05, 0.05], (1000, 25, 3))
+    expected = np.log(0.9 / 0.05) / np.log(0.5 / 0.25)  # where softmax(log p / T) is .5 .25 .25
+    assert fit_temperature(np.log(p), labels)[CANAL] == pytest.approx(expected, rel=0.01)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 12), st.floats(0.1, 20))
+def test_labels_are_never_less_likely_at_the_temperature(seed, n, factor):
+    logits, labels = made(n, seed=seed, factor=factor)
+    temperature = fit_temperature(logits, labels)
+    assert np.all((temperature >= BOUNDS[0]) & (temperature <= BOUNDS[1]))
+    for finding in Finding:
+        ours = [t.index for t in TARGETS if t.finding is finding]
+        after = np.log(tempered(logits[:, ours], temperature[ours]))
+        assert nll(after, labels[:, ours]) <= nll(logits[:, ours], labels[:, ours]) + 1e-9
+
+
+def test_torch_lbfgs_finds_the_same():
+    logits, labels = made(60, factor=2.0)
+    a = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    scores, truth = torch.from_numpy(logits[:, CANAL]), torch.from_numpy(labels[:, CANAL])
+    optimiser = torch.optim.LBFGS([a], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(
+            (a * scores).flatten(0, 1), truth.flatten(), reduction="sum"
+        )
+        loss = loss + (a - 1).square().sum() / (2 * PRIOR_SPREAD**2)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    assert fit_temperature(logits, labels)[CANAL[0]] == pytest.approx(1 / a.item(), rel=1e-5)
+
+
+def test_sides_and_levels_share_and_findings_do_not():
+    logits, labels = made(500)
+    logits[:, FORAMEN] *= 3
+    temperature = fit_temperature(logits, labels)
+    assert np.array_equal(temperature, temperature[list(MIRRORED_INDEX)])
+    assert len({*temperature[CANAL]}) == len({*temperature[FORAMEN]}) == 1
+    assert temperature[FORAMEN[0]] / temperature[CANAL[0]] == pytest.approx(3, rel=0.15)
+    assert len({*fit_temperature(logits, labels, by="all")}) == 1
+
+
+def test_nothing_known_changes_nothing_and_little_changes_little():
+    logits, labels = made(400, factor=3.0)
+    nothing = fit_temperature(logits, np.full_like(labels, -1))
+    assert np.array_equal(nothing, np.ones(25))
+    assert np.array_equal(fit_temperature(logits[:0], labels[:0]), np.ones(25))
+    few = labels.copy()
+    few[1:] = -1
+    few[0, CANAL[1:]] = -1
+    after_one, after_all = fit_temperature(logits, few), fit_temperature(logits, labels)
+    assert abs(np.log(after_one[CANAL[0]])) < abs(np.log(after_all[CANAL[0]]))
+
+
+def test_missing_labels_say_nothing():
+    logits, labels = made(50, factor=2.0)
+    padded = np.concatenate([labels, np.full_like(labels, -1)])
+    more = np.concatenate([logits, 100 * logits])
+    assert np.array_equal(fit_temperature(more, padded), fit_temperature(logits, labels))
+
+
+def test_tensors_and_probabilities_of_zero_are_taken():
+    logits, labels = made(50)
+    given = torch.from_numpy(logits).requires_grad_()
+    assert np.array_equal(
+        fit_temperature(given, torch.from_numpy(labels)), fit_temperature(logits, labels)
+    )
+    sure = np.full((50, 25, 3), -np.inf)
+    np.put_along_axis(sure, labels[..., None], 0.0, axis=-1)
+    assert np.all(np.isfinite(fit_temperature(sure, labels)))
+
+
+@pytest.mark.parametrize("which", ["nan", "grade", "shape"])
+def test_what_cannot_be_calibrated_is_refused(which):
+    logits, labels = made(2)
+    if which == "nan":
+        logits[0, 0, 0] = np.nan
+    labels = {"grade": labels + 5, "shape": labels[:, :24]}.get(which, labels)
+    with pytest.raises(ConfigurationError) as raised:
+        fit_temperature(logits, labels)
+    assert raised.value.code == ("VS-CFG-120" if which == "shape" else "VS-CFG-121")

@@ -30,7 +30,7 @@ from volspine.phantom.spec import Cohort, Noise
 from volspine.phantom.targets import measures_within, severity_of
 from volspine.types import FloatArray
 
-__all__ = ["Card", "Ceiling", "bayes_ceiling", "card"]
+__all__ = ["Card", "Ceiling", "bayes_ceiling", "card", "reader_posterior"]
 
 _POINTS = 4001
 _POINTS_A_GRADE = 700
@@ -77,7 +77,7 @@ class Card:
 def card(cohort: Cohort, noise: Noise) -> Card:
     """Compute the card of a cohort under a reader-noise preset."""
     severity = _severities(cohort)
-    frequency = _posterior(severity, noise).mean(axis=0)
+    frequency = reader_posterior(severity, noise).mean(axis=0)
     independent = cohort in (Cohort.PROBE, Cohort.PAIRS)
     return Card(
         cohort=cohort,
@@ -100,8 +100,13 @@ def _severities(cohort: Cohort) -> FloatArray:
     return np.repeat(z[:, None], len(TARGETS), axis=1)
 
 
-def _posterior(severity: FloatArray, noise: Noise) -> FloatArray:
-    """Return the probability of each grade given the severity, shape (points, 25, 3)."""
+def reader_posterior(severity: FloatArray, noise: Noise) -> FloatArray:
+    """Return the probability of each label given the true severity, shape (points, 25, 3).
+
+    Args:
+        severity: Latent severity of the measured geometry, shape (points, 25).
+        noise: Reader noise.
+    """
     sigma = np.maximum(reader_sigma(noise), 1e-9)[None, :, None]
     below = ndtr((observed_cutpoints(noise)[None] - severity[..., None]) / sigma)
     edges = np.concatenate([np.zeros_like(below[..., :1]), below, np.ones_like(below[..., :1])], -1)
@@ -111,7 +116,7 @@ def _posterior(severity: FloatArray, noise: Noise) -> FloatArray:
 def bayes_ceiling(severity: FloatArray, noise: Noise, finding: Finding) -> Ceiling:
     """Return the ceiling of one finding for equally likely severities, shape (points, 25)."""
     chosen = [t.index for t in TARGETS if t.finding is finding]
-    p = _posterior(severity, noise)[:, chosen]
+    p = reader_posterior(severity, noise)[:, chosen]
     prior = p.mean(axis=0)
     accuracy = p.max(axis=-1).mean(axis=0)
     levels = np.array([LEVELS.index(TARGETS[t].level) for t in chosen])

@@ -20,10 +20,11 @@ from volspine.phantom.scene import AS_FILED, Part, Scan, Scene
 from volspine.phantom.spec import Spec
 from volspine.types import FloatArray
 
-__all__ = ["Crop", "LevelCrops", "level_crops", "study_crops"]
+__all__ = ["SUB_SLICES", "Crop", "LevelCrops", "fill_cutout", "level_crops", "render_cutouts",
+           "study_crops"]  # fmt: skip
 
 
-_SUB_SLICES = 2
+SUB_SLICES = 2
 """Painted across a slice of a series with noise, which hides what more of them would change."""
 
 
@@ -135,7 +136,7 @@ def _crops(
     how: tuple[tuple[CropShape, CropShape], bool, Scan],
 ) -> list[LevelCrops]:
     shapes, aligned, scan = how
-    scene = Scene(spec, scan, most=_SUB_SLICES)
+    scene = Scene(spec, scan, most=SUB_SLICES)
     cutouts = {
         (level, protocol): cut_out(scene, (level, protocol), offset, (shapes, aligned))
         for level, offset in zip(levels, offsets_mm, strict=True)
@@ -143,7 +144,7 @@ def _crops(
     }
     for level in levels:
         _refuse_nothing(level, [cutouts[level, protocol] for protocol in PROTOCOLS])
-    parts = _render(scene, cutouts)
+    parts = render_cutouts(scene, cutouts)
     return [_level_crops(scene, level, cutouts, parts) for level in levels]
 
 
@@ -163,8 +164,13 @@ def _refuse_nothing(level: Level, cutouts: list[Cutout]) -> None:
         )
 
 
-def _render(scene: Scene, cutouts: dict[_Key, Cutout]) -> dict[_Key, Part]:
-    """Render what the crops show; sagittal crops overlap and are rendered as one."""
+def render_cutouts(scene: Scene, cutouts: dict[_Key, Cutout]) -> dict[_Key, Part]:
+    """Render what the crops show; sagittal crops overlap and are rendered as one.
+
+    Args:
+        scene: The study.
+        cutouts: By level and protocol; those that reach no slice get no part.
+    """
     parts: dict[_Key, Part] = {}
     for jobs in _jobs(cutouts):
         boxes = [cutouts[key].box() for key in jobs]
@@ -186,8 +192,14 @@ def _jobs(cutouts: dict[_Key, Cutout]) -> list[list[_Key]]:
     return list(found.values())
 
 
-def _crop(cutout: Cutout, part: Part | None, points_mm: FloatArray) -> Crop:
-    """Interpolate a crop; all zero if none of its slices exists."""
+def fill_cutout(cutout: Cutout, part: Part | None, points_mm: FloatArray) -> Crop:
+    """Interpolate a crop; all zero if none of its slices exists.
+
+    Args:
+        cutout: Where it lies.
+        part: What was rendered of its stack.
+        points_mm: (5, 3) places of the level's targets, LPS.
+    """
     mask = torch.from_numpy(cutout.measured())
     affine = cutout.affine_lps()
     image = torch.zeros(mask.shape)
@@ -213,7 +225,9 @@ def _level_crops(
 ) -> LevelCrops:
     targets = _targets(level)
     points = scene.landmarks_mm[targets]
-    t1, t2, axial = (_crop(cutouts[level, p], parts.get((level, p)), points) for p in PROTOCOLS)
+    t1, t2, axial = (
+        fill_cutout(cutouts[level, p], parts.get((level, p)), points) for p in PROTOCOLS
+    )
     return LevelCrops(
         level=torch.tensor(LEVELS.index(level)),
         sagittal_t1=t1,

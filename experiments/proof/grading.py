@@ -1,0 +1,224 @@
+"""Grading: from phantom people to records of what a model says of them, one line a study.
+
+    crops   crops of the levels straight from the phantom, patches around given points: the true
+            ones, and true ones moved by errors as the shipped localizer was measured to make
+    dicom   the files of the study, written, read and graded by the predictor, its localizer too
+
+With crops, as in the predictor, a study and its mirror image are both looked at, averaged, and
+divided by the temperature, and a target that no primary view shows gets the frequencies of the
+training split. What is in the file of records is not graded again.
+
+Shapes: 25 targets; 3 grades; B studies.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from proof.measures import Graded
+from torch import Tensor, nn
+
+from volspine.anatomy import LEVELS, MIRRORED_INDEX, PROTOCOLS, TARGETS, Condition
+from volspine.inference.bundle import load_bundle
+from volspine.inference.predictor import Predictor
+from volspine.jobs import run_many
+from volspine.phantom.dicom import write_study
+from volspine.phantom.levels import phantom_study_crops
+from volspine.phantom.spec import Spec, Stage
+from volspine.phantom.study import acquire_study, outline_study
+from volspine.views import VIEWS, Patches, StudyCrops
+from volspine.volume.jitter import measured_errors
+from volspine.volume.patches import cut_patches
+
+TRUE, JITTERED, LOCATED = "true points", "jittered points", "located points"
+GIVEN = {"crops": (JITTERED, TRUE), "dicom": (LOCATED,)}
+"""What points a way of grading gives the model; the first is the one to be judged by."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """How studies are graded.
+
+    Attributes:
+        bundle: Folder of the model; None is the one of the package.
+        via: `crops` or `dicom`.
+    """
+
+    bundle: Path | None
+    via: str
+
+
+def records(job: Job, specs: Sequence[Spec], path: Path, *, workers: int) -> list[dict]:
+    """Return the record of each study, in order; what `path` does not hold is graded and added."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = read_records(path)
+    missing = [spec for spec in specs if spec.study_id not in known]
+    with path.open("a", encoding="utf-8") as file:
+        for n, outcome in enumerate(run_many(partial(grade, job), missing, workers=workers), 1):
+            if outcome.result is None:
+                raise SystemExit(f"{outcome.item.study_id} was not graded: {outcome.error}")
+            known[outcome.item.study_id] = outcome.result
+            file.write(json.dumps(outcome.result) + "\n")
+            file.flush()
+            if n % 20 == 0 or n == len(missing):
+                print(f"{path.stem}: graded {n} of {len(missing)}", flush=True)
+    return [known[spec.study_id] for spec in specs]
+
+
+def read_records(path: Path) -> dict[str, dict]:
+    """Return what was graded already; a line that an interruption cut short is cut off."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    lines = [json.loads(line) for line in whole.splitlines()]
+    return {line["study"]: line for line in lines}
+
+
+def gathered(lines: Sequence[dict], given: str) -> Graded:
+    """Return the studies of records as arrays."""
+    said = [line["given"][given] for line in lines]
+    return Graded(
+        labels=np.array([line["labels"] for line in lines], dtype=np.int64),
+        grades=np.array([line["grades"] for line in lines], dtype=np.int64),
+        severity=np.array([line["severity"] for line in lines]),
+        probabilities=normalised(np.array([one["probabilities"] for one in said])),
+        said=np.array([one["severity"] for one in said]),
+    )
+
+
+def normalised(probabilities: np.ndarray) -> np.ndarray:
+    """Return probabilities that sum to one although they were written with few digits."""
+    return np.asarray(probabilities / probabilities.sum(axis=-1, keepdims=True))
+
+
+def grade(job: Job, spec: Spec) -> dict:
+    """Return the record of one study: truth, labels, and what the model says."""
+    torch.set_num_threads(1)
+    made = outline_study(spec)
+    given, slices = (_by_crops if job.via == "crops" else _by_dicom)(job, spec)
+    return {
+        "study": spec.study_id,
+        "labels": made.labels.tolist(),
+        "grades": made.truth.grades.tolist(),
+        "severity": _short(made.truth.severity),
+        "slice_mm": slices,
+        "given": given,
+    }
+
+
+def _by_crops(job: Job, spec: Spec) -> tuple[dict, list[float] | None]:
+    model, crops = model_of(job.bundle), phantom_study_crops(spec)[0]
+    points = {TRUE: crops.points_mm, JITTERED: crops.points_mm + jitter(spec)}
+    given = {name: told(model, crops, place) for name, place in points.items()}
+    slices = torch.linalg.vector_norm(crops.affine_lps[..., :3, 0], dim=-1).median(dim=0).values
+    return given, _short(slices.numpy())
+
+
+def _by_dicom(job: Job, spec: Spec) -> tuple[dict, list[float] | None]:
+    predictor = predictor_of(job.bundle)
+    with tempfile.TemporaryDirectory() as folder:
+        write_study(acquire_study(spec), Path(folder))
+        graded = predictor.predict(folder).grades
+    refused = graded.status == "refused"
+    found = predictor.bundle.card.frequencies if refused else graded.probabilities
+    imputed = len(TARGETS) if refused else int(graded.imputed.sum())
+    return {LOCATED: _plain(found, severity_of(found), imputed)}, None
+
+
+def severity_of(probabilities: np.ndarray) -> np.ndarray:
+    """Return where grades lie on the scale of a cumulative link, but for a constant a target.
+
+    The log-odds of being above a cut is severity less cut, so the mean over both cuts is what a
+    cumulative link calls severity, less the middle of the cuts.
+    """
+    p = np.clip(probabilities, 1e-12, 1.0)
+    first, second = (p[..., 1] + p[..., 2]) / p[..., 0], p[..., 2] / (p[..., 0] + p[..., 1])
+    return np.asarray((np.log(first) + np.log(second)) / 2)
+
+
+def jitter(spec: Spec) -> Tensor:
+    """Return errors as the shipped localizer makes them, (25, 3) LPS mm; the same at every call."""
+    rng = np.random.default_rng([int(spec.stream(Stage.FILES).integers(2**32)), spec.index])
+    errors = measured_errors().draw(rng, len(LEVELS))  # (5 levels, 5 conditions, 3)
+    return torch.from_numpy(errors.transpose(1, 0, 2).reshape(len(Condition) * len(LEVELS), 3))
+
+
+@dataclass(frozen=True)
+class Model:
+    """Graders of level mode and what turns what they say into a report."""
+
+    graders: tuple[nn.Module, ...]
+    temperature: np.ndarray
+    frequencies: np.ndarray
+
+
+@cache
+def model_of(bundle: Path | None) -> Model:
+    """Return the model of a bundle; loaded once in each process."""
+    loaded = load_bundle(bundle)
+    return Model(loaded.graders, loaded.card.temperature, loaded.card.frequencies)
+
+
+@cache
+def predictor_of(bundle: Path | None) -> Predictor:
+    """Return the predictor of a bundle; loaded once in each process."""
+    return Predictor(bundle, device="cpu")
+
+
+def told(model: Model, crops: StudyCrops, points_mm: Tensor) -> dict:
+    """Return what a model says of one study, looked at around some points."""
+    batch, places = StudyCrops(*(part[None] for part in crops)), points_mm[None]
+    index = list(MIRRORED_INDEX)
+    chances, severities = [], []
+    with torch.inference_mode():
+        for flipped in (True, False):
+            patches = cut_patches(batch, places, flip=torch.tensor([flipped]))
+            order = index if flipped else list(range(len(TARGETS)))
+            for grader in model.graders:
+                found = grader(patches)
+                chances.append(found.log_probs[0].double().exp()[order])
+                severities.append(found.severity[0].double()[order])
+    mean = torch.stack(chances).mean(dim=0).clamp_min(1e-300)
+    temperature = torch.from_numpy(model.temperature)[:, None]
+    probabilities = (mean.log() / temperature).softmax(dim=-1).numpy()
+    seen = shown(patches)
+    probabilities = np.where(seen[:, None], probabilities, model.frequencies)
+    severity = torch.stack(severities).mean(dim=0).numpy()
+    return _plain(probabilities, severity, int((~seen).sum()))
+
+
+def shown(patches: Patches) -> np.ndarray:
+    """Return which targets of the first study some primary view shows, (25,)."""
+    seen = np.zeros(len(TARGETS), dtype=bool)
+    for view, covered in zip(VIEWS, patches.covered, strict=True):
+        if view.protocol in view.finding.primary_views:
+            seen[list(view.targets)] |= (covered[0].amax(dim=-1) > 0).numpy()
+    return seen
+
+
+def _plain(probabilities: np.ndarray, severity: np.ndarray, imputed: int) -> dict:
+    return {
+        "probabilities": [[float(f"{p:.8g}") for p in row] for row in probabilities],
+        "severity": _short(severity),
+        "imputed": imputed,
+    }
+
+
+def _short(values: np.ndarray) -> list[float]:
+    return [round(float(value), 6) for value in values]
+
+
+def slice_distances(lines: Sequence[dict]) -> dict[str, np.ndarray]:
+    """Return the distance of each study's slices in mm, (N,), by protocol."""
+    return {
+        protocol.label: np.array([line["slice_mm"][n] for line in lines])
+        for n, protocol in enumerate(PROTOCOLS)
+    }

@@ -58,10 +58,10 @@ def test_a_hand_worked_level_is_raised():
     """
     p = np.tile([1.0, 0.0, 0.0], (25, 1))
     p[2] = [0.5, 0.0, 0.5]
-    assert decide_study(p)[2] == pytest.approx([0.2, 0.0, 0.8])
+    assert decide_study(p, dependence=0)[2] == pytest.approx([0.2, 0.0, 0.8])
     p[1] = [0.5, 0.0, 0.5]
     # Any severe: A = 4 * 3 / 4, B = 1 / 4; pooled with one row at equal mean weights.
-    report = decide_study(p, weights=MeanWeights(1.0, 1.0))
+    report = decide_study(p, dependence=0, weights=MeanWeights(1.0, 1.0))
     assert sorted(report[[1, 2], SEVERE]) == pytest.approx([0.8, 5 / 5.75])
 
 
@@ -72,7 +72,7 @@ def test_a_hand_worked_level_is_cut():
     """
     p = np.tile([1.0, 0.0, 0.0], (25, 1))
     p[0], p[3] = [0.0, 1.0, 0.0], [0.5, 0.0, 0.5]
-    report = decide_study(p, weights=MeanWeights(1.0, 1.0))
+    report = decide_study(p, dependence=0, weights=MeanWeights(1.0, 1.0))
     assert report[3] == pytest.approx([1 - 4 / 5.5, 0.0, 4 / 5.5])
     assert report[0] == pytest.approx([0.0, 1.0, 0.0])
 

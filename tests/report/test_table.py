@@ -83,6 +83,22 @@ def test_a_submission_is_decided_and_ordered_as_the_challenge_does():
     assert rows[0]["severe"] == pytest.approx(0.2)
 
 
+def test_a_submissions_canal_is_decided_as_a_whole_and_a_priors_target_by_target():
+    """Five levels of 0.2, 0.7 and 0.1: some severe one is likelier than any one of them."""
+    probabilities = make_grades().probabilities
+    severe = {
+        prior: sorted(
+            row["severe"]
+            for row in submission_rows("77", probabilities, is_prior=prior)
+            if "canal" in row["row_id"]
+        )
+        for prior in (False, True)
+    }
+    assert severe[True] == pytest.approx([0.2] * 5)
+    assert severe[False][:4] == pytest.approx([0.2] * 4)
+    assert severe[False][4] > 0.3
+
+
 def test_csv_neither_runs_formulas_nor_breaks_lines():
     text = csv_text(("a", "b"), [{"a": "=1+1", "b": "two\nlines"}, {"a": -1.5, "b": None}])
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["'=1+1", "two lines"], ["-1.5", ""]]

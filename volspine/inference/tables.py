@@ -103,7 +103,7 @@ def write_tables(
     done = {grades.name for grades in results}
     without = dict.fromkeys(row["name"] for row in failed if row["name"] not in {"", *done})
     submission = [row for grades in results for row in _submitted(grades, card.frequencies)]
-    submission += [row for name in without for row in submission_rows(name, card.frequencies)]
+    submission += [row for name in without for row in _prior(name, card.frequencies)]
     write_text(out / "summary.csv", csv_text(SUMMARY_COLUMNS, map(_summary, results)))
     write_text(out / "submission.csv", csv_text(SUBMISSION_COLUMNS, submission))
     write_text(out / "failures.csv", csv_text(FAILURE_COLUMNS, failed))
@@ -123,8 +123,13 @@ def _results(out: Path, weights_sha256: str) -> Iterator[StudyGrades]:
 
 
 def _submitted(grades: StudyGrades, frequencies: FloatArray) -> list[dict[str, Any]]:
-    refused = grades.status == "refused"
-    return submission_rows(grades.name, frequencies if refused else grades.probabilities)
+    if grades.status == "refused":
+        return _prior(grades.name, frequencies)
+    return submission_rows(grades.name, grades.probabilities)
+
+
+def _prior(name: str, frequencies: FloatArray) -> list[dict[str, Any]]:
+    return submission_rows(name, frequencies, is_prior=True)
 
 
 def _summary(grades: StudyGrades) -> dict[str, Any]:

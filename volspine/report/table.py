@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from volspine.anatomy import TARGETS
+from volspine.any_severe import decide_study
 from volspine.challenge import PROBABILITY_COLUMNS, row_id, submission_targets
 from volspine.decide import decide
 from volspine.errors import TableError
@@ -102,14 +103,18 @@ def grades_from_rows(
     )
 
 
-def submission_rows(name: str, probabilities: FloatArray) -> list[dict[str, Any]]:
+def submission_rows(
+    name: str, probabilities: FloatArray, *, is_prior: bool = False
+) -> list[dict[str, Any]]:
     """Return the 25 rows of a submission, after the decision layer.
 
     Args:
         name: Study id.
         probabilities: Calibrated, shape (25, 3), in canonical order.
+        is_prior: They are frequencies, reported target by target: the prior. Otherwise the canal is
+            decided as a whole, since the metric reads its rows twice.
     """
-    decided = decide(probabilities)
+    decided = decide(probabilities) if is_prior else decide_study(probabilities)
     return [
         {"row_id": row_id(name, target), **_named(PROBABILITY_COLUMNS, decided[target.index])}
         for target in submission_targets()

@@ -78,7 +78,7 @@ class GradedStudy:
         """Return `to_submission` as plain records."""
         refused = self.status == "refused"
         reported = self.frequencies if refused else self.grades.probabilities
-        return submission_rows(self.name, reported)
+        return submission_rows(self.name, reported, is_prior=refused)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `result.json`: plain data, None for what is not known."""

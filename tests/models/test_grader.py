@@ -13,6 +13,7 @@ from volspine.anatomy import TARGETS
 from volspine.errors import ConfigurationError
 from volspine.models.backbones import Backbone
 from volspine.models.grader import GRADERS, HEADS, LINKS, POOLINGS, StudyGrader, build_grader
+from volspine.models.level_grader import LevelGrader
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_volume
 
@@ -96,7 +97,7 @@ def test_a_recipe_cannot_name_anything_else(recipe: dict[str, object], message: 
 
 
 def test_the_list_of_graders_is_closed() -> None:
-    assert dict(GRADERS) == {"StudyGrader": StudyGrader}
+    assert dict(GRADERS) == {"StudyGrader": StudyGrader, "LevelGrader": LevelGrader}
 
 
 def test_bfloat16_training_keeps_probabilities_in_float32() -> None:

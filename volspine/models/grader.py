@@ -12,17 +12,27 @@ Shapes:
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from volspine.anatomy import PROTOCOLS
-from volspine.errors import ConfigurationError
 from volspine.models.backbones import Backbone
-from volspine.models.heads import Head, LinearHead, SharedHead
-from volspine.models.link import CumulativeLink, Link, SoftmaxLink, SpacecutterLink
+from volspine.models.level_grader import LevelGrader
+from volspine.models.parts import (
+    HEADS,
+    LINKS,
+    Graded,
+    Part,
+    build_part,
+    check_options,
+    plain_part,
+    split_part,
+    unknown_name,
+    without_weights,
+)
 from volspine.models.pooling import GlobalAveragePooling, Pooling, TargetAttentionPooling
 
 __all__ = ["GRADERS", "HEADS", "LINKS", "POOLINGS", "Graded", "StudyGrader", "build_grader"]
@@ -31,30 +41,6 @@ POOLINGS: Mapping[str, type[Pooling]] = {
     "attention": TargetAttentionPooling,
     "average": GlobalAveragePooling,
 }
-HEADS: Mapping[str, type[Head]] = {"shared": SharedHead, "linear": LinearHead}
-LINKS: Mapping[str, type[Link]] = {
-    "cumulative": CumulativeLink,
-    "spacecutter": SpacecutterLink,
-    "softmax": SoftmaxLink,
-}
-
-Part = str | dict[str, Any]
-"""A part by name, or `{"name": ..., option: value, ...}`."""
-
-
-class Graded(NamedTuple):
-    """What a grader says about a batch of studies.
-
-    Attributes:
-        log_probs: Log-probability of every grade of every target.
-        severity: One number for each target that grows with its stenosis; unitless.
-        attention: Where each target was looked for, summing to one over the cells; None where the
-            pooling does not look.
-    """
-
-    log_probs: Float[Tensor, "B T K"]
-    severity: Float[Tensor, "B T"]
-    attention: Float[Tensor, "B T i j k"] | None
 
 
 class StudyGrader(nn.Module):
@@ -85,20 +71,20 @@ class StudyGrader(nn.Module):
     ) -> None:
         super().__init__()
         self.hyperparameters: dict[str, Any] = {
-            "backbone": _plain(backbone),
-            "pooling": _plain(pooling),
-            "head": _plain(head),
-            "link": _plain(link),
+            "backbone": plain_part(backbone),
+            "pooling": plain_part(pooling),
+            "head": plain_part(head),
+            "link": plain_part(link),
             "shape": [int(n) for n in shape],
             "in_channels": in_channels,
         }
-        name, options = _split(backbone)
-        _check_options(Backbone, name, options)
+        name, options = split_part(backbone)
+        check_options(Backbone, name, options)
         self.backbone = Backbone(name, shape=shape, in_channels=in_channels, **options)
         features = self.backbone.num_features
-        self.link: Link = _build(LINKS, "link", link)
-        self.pooling: Pooling = _build(POOLINGS, "pooling", pooling, features)
-        self.head: Head = _build(HEADS, "head", head, features, self.link.num_scores)
+        self.link = build_part(LINKS, "link", link)
+        self.pooling: Pooling = build_part(POOLINGS, "pooling", pooling, features)
+        self.head = build_part(HEADS, "head", head, features, self.link.num_scores)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -106,7 +92,7 @@ class StudyGrader(nn.Module):
 
         The path that backbone weights were started from is not part of it.
         """
-        return {"grader": type(self).__name__, **_without_weights(self.hyperparameters)}
+        return {"grader": type(self).__name__, **without_weights(self.hyperparameters, "backbone")}
 
     def forward(self, volume: Float[Tensor, "B C I J K"]) -> Graded:
         """Return the grades of a batch of studies.
@@ -119,11 +105,15 @@ class StudyGrader(nn.Module):
         return Graded(self.link(scores), self.link.severity(scores), attention)
 
 
-GRADERS: Mapping[str, type[StudyGrader]] = {"StudyGrader": StudyGrader}
+Grader = StudyGrader | LevelGrader
+
+GRADERS: Mapping[str, type[Grader]] = {"StudyGrader": StudyGrader, "LevelGrader": LevelGrader}
 """The graders that a recipe can name."""
 
+_BACKBONES = {"StudyGrader": "backbone", "LevelGrader": "trunk"}
 
-def build_grader(recipe: Mapping[str, Any]) -> StudyGrader:
+
+def build_grader(recipe: Mapping[str, Any]) -> Grader:
     """Return an untrained grader from plain data.
 
     Args:
@@ -136,50 +126,8 @@ def build_grader(recipe: Mapping[str, Any]) -> StudyGrader:
     arguments = dict(recipe)
     name = arguments.pop("grader", None)
     if name not in GRADERS:
-        raise _unknown("grader", name, GRADERS)
+        raise unknown_name("grader", name, GRADERS)
     accepted = set(inspect.signature(GRADERS[name]).parameters)
     if unknown := set(arguments) - accepted:
-        raise _unknown(f"argument of {name}", min(map(str, unknown)), accepted)
-    return GRADERS[name](**_without_weights(arguments))
-
-
-def _without_weights(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    backbone = arguments.get("backbone")
-    if not isinstance(backbone, Mapping):
-        return dict(arguments)
-    return {**arguments, "backbone": {k: v for k, v in backbone.items() if k != "weights"}}
-
-
-def _plain(part: Part) -> Part:
-    return part if isinstance(part, str) else dict(part)
-
-
-def _split(part: Part) -> tuple[str, dict[str, Any]]:
-    if isinstance(part, str):
-        return part, {}
-    options = {str(key): value for key, value in part.items()}
-    return str(options.pop("name", "")), options
-
-
-def _build(choices: Mapping[str, Callable[..., Any]], kind: str, part: Part, *sizes: int) -> Any:
-    name, options = _split(part)
-    if name not in choices:
-        raise _unknown(kind, name, choices)
-    _check_options(choices[name], name, options)
-    return choices[name](*sizes, **options)
-
-
-def _check_options(maker: Callable[..., Any], name: str, options: Mapping[str, Any]) -> None:
-    parameters = inspect.signature(maker).parameters.values()
-    accepted = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in accepted:
-            raise _unknown(f"option of {name or 'the backbone'}", option, accepted)
-
-
-def _unknown(kind: str, name: object, choices: Any) -> ConfigurationError:
-    return ConfigurationError(
-        f"{str(name)[:60]!r} is no {kind}",
-        remedy=f"choose one of {', '.join(choices) or 'none: it takes no options'}",
-        code="VS-CFG-045",
-    )
+        raise unknown_name(f"argument of {name}", min(map(str, unknown)), accepted)
+    return GRADERS[name](**without_weights(arguments, _BACKBONES[name]))

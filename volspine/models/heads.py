@@ -12,13 +12,14 @@ Shapes:
 """
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from volspine.anatomy import LEVELS, TARGETS, Finding
+from volspine.anatomy import LEVELS, TARGETS
 
 __all__ = ["Head", "LinearHead", "SharedHead"]
 
@@ -60,25 +61,36 @@ class SharedHead(Head):
         num_scores: Scores S that the link reads.
         hidden: Hidden units H.
         dropout: Share of hidden units that training silences at random.
+        share: `finding`: left and right have one network; `condition`: one each.
     """
 
     finding: Tensor
     level: Tensor
 
     def __init__(
-        self, num_features: int, num_scores: int = 1, *, hidden: int = 64, dropout: float = 0.0
+        self,
+        num_features: int,
+        num_scores: int = 1,
+        *,
+        hidden: int = 64,
+        dropout: float = 0.0,
+        share: Literal["finding", "condition"] = "finding",
     ) -> None:
         super().__init__()
-        findings = [list(Finding).index(t.finding) for t in TARGETS]
+        kinds = [getattr(t, share) for t in TARGETS]
+        kept = list(dict.fromkeys(kinds))
+        count = len(kept)
         levels = [LEVELS.index(t.level) for t in TARGETS]
-        self.register_buffer("finding", torch.tensor(findings), persistent=False)
+        self.register_buffer(
+            "finding", torch.tensor([kept.index(kind) for kind in kinds]), persistent=False
+        )
         self.register_buffer("level", torch.tensor(levels), persistent=False)
         self.norm = nn.LayerNorm(num_features)
         scale = num_features**-0.5
-        self.weight_in = nn.Parameter(torch.randn(len(Finding), num_features, hidden) * scale)
-        self.embedding = nn.Parameter(torch.zeros(len(Finding), len(LEVELS), hidden))
-        self.weight_out = nn.Parameter(torch.randn(len(Finding), hidden, num_scores) * _START)
-        self.bias_out = nn.Parameter(torch.zeros(len(Finding), num_scores))
+        self.weight_in = nn.Parameter(torch.randn(count, num_features, hidden) * scale)
+        self.embedding = nn.Parameter(torch.zeros(count, len(LEVELS), hidden))
+        self.weight_out = nn.Parameter(torch.randn(count, hidden, num_scores) * _START)
+        self.bias_out = nn.Parameter(torch.zeros(count, num_scores))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Float[Tensor, "B T F"]) -> Float[Tensor, "B T S"]:

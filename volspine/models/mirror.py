@@ -14,9 +14,17 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from volspine.anatomy import MIRRORED_INDEX
+from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding, Protocol, Side
+from volspine.views import VIEWS, Patches, View
 
-__all__ = ["mirror_batch", "mirror_points", "mirror_targets", "mirror_volume"]
+__all__ = [
+    "mirror_batch",
+    "mirror_patches",
+    "mirror_points",
+    "mirror_targets",
+    "mirror_volume",
+    "turn_right_sides",
+]
 
 
 def mirror_volume(volume: Shaped[Tensor, "*batch I J K"]) -> Shaped[Tensor, "*batch I J K"]:
@@ -62,3 +70,44 @@ def mirror_batch(batch: dict[str, Any]) -> dict[str, Any]:
     if "points" in batch:
         mirrored["points"] = mirror_points(batch["points"], batch["volume"].shape[-3])
     return mirrored
+
+
+def mirror_patches(patches: Patches) -> Patches:
+    """Return the patches of a study's mirror image.
+
+    Left and right change places; since patches of right sides are mirrored already, that is all.
+    Those of the canal are reflected.
+    """
+    return Patches(
+        tuple(_mirrored(each, view) for each, view in zip(patches.images, VIEWS, strict=True)),
+        tuple(_mirrored(each, view) for each, view in zip(patches.covered, VIEWS, strict=True)),
+    )
+
+
+def turn_right_sides(parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return images or shares of slices with those of right sides as the scanner saw them.
+
+    Args:
+        parts: One entry a view, (B, T, D, ...); right sides mirrored, as in `Patches`. Given those
+            that are not, it mirrors them.
+    """
+    turned = []
+    for part, view in zip(parts, VIEWS, strict=True):
+        right = [n for n, t in enumerate(view.targets) if TARGETS[t].side is Side.RIGHT]
+        where = torch.tensor(right, dtype=torch.long, device=part.device)
+        turned.append(part.index_copy(1, where, _reflected(part[:, right], view)))
+    return tuple(turned)
+
+
+def _mirrored(part: Tensor, view: View) -> Tensor:
+    if view.finding is Finding.CANAL:
+        return _reflected(part, view)
+    first = view.targets[0]
+    return part[:, [MIRRORED_INDEX[t] - first for t in view.targets]]
+
+
+def _reflected(part: Tensor, view: View) -> Tensor:
+    """Return patches, (B, T, D, S, S), or shares, (B, T, D), with left and right exchanged."""
+    if view.protocol is not Protocol.AXIAL_T2:
+        return part.flip(2)
+    return part.flip(4) if part.ndim > 3 else part

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from proof.jitter import errors_mm
 from proof.measures import Graded
 from torch import Tensor, nn
 
-from volspine.anatomy import LEVELS, MIRRORED_INDEX, PROTOCOLS, TARGETS, Condition
+from volspine.anatomy import MIRRORED_INDEX, PROTOCOLS, TARGETS
 from volspine.inference.bundle import load_bundle
 from volspine.inference.predictor import Predictor
 from volspine.jobs import run_many
@@ -32,7 +33,6 @@ from volspine.phantom.levels import phantom_study_crops
 from volspine.phantom.spec import Spec, Stage
 from volspine.phantom.study import acquire_study, outline_study
 from volspine.views import VIEWS, Patches, StudyCrops
-from volspine.volume.jitter import measured_errors
 from volspine.volume.patches import cut_patches
 
 TRUE, JITTERED, LOCATED = "true points", "jittered points", "located points"
@@ -147,8 +147,7 @@ def severity_of(probabilities: np.ndarray) -> np.ndarray:
 def jitter(spec: Spec) -> Tensor:
     """Return errors as the shipped localizer makes them, (25, 3) LPS mm; the same at every call."""
     rng = np.random.default_rng([int(spec.stream(Stage.FILES).integers(2**32)), spec.index])
-    errors = measured_errors().draw(rng, len(LEVELS))  # (5 levels, 5 conditions, 3)
-    return torch.from_numpy(errors.transpose(1, 0, 2).reshape(len(Condition) * len(LEVELS), 3))
+    return errors_mm(rng, 1)[0]
 
 
 @dataclass(frozen=True)

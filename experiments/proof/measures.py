@@ -5,6 +5,9 @@
             reader of that severity gives, after the decision layer
     way     (score - floor) / (prior - floor): 0 % nothing left to learn, 100 % nothing learned
 
+The decision layer is that of rows (`volspine.decide`) for the three terms of rows and their mean,
+and that of whole studies (`volspine.any_severe`) for "any severe" and the mean of all four.
+
 All three are scored on the same labels and share the draws of the patient bootstrap, so the luck
 of a test set cancels. The expected loss of the floor, over all labels that the reader might have
 given, stands beside it.
@@ -19,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from volspine.anatomy import TARGETS, Finding
+from volspine.any_severe import decide_study
 from volspine.challenge import GRADE_WEIGHTS
 from volspine.decide import decide
 from volspine.metrics.bootstrap import resample
@@ -62,13 +66,25 @@ class Graded:
     said: np.ndarray
 
 
-def columns(terms: Terms, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
+class Reported(NamedTuple):
+    """What each study contributes, decided row by row, and as a whole."""
+
+    rows: Terms
+    study: Terms
+
+
+def columns(terms: Reported, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
     """Return `COLUMNS` of the studies, then of every resample of them, (1 + R, C)."""
-    score = terms.score()
-    plain = [[score.total, score.spinal, score.foraminal, score.subarticular, score.any_severe]]
-    drawn = np.concatenate([plain, resample(terms, resamples=resamples, seed=seed)])
-    three = drawn[:, 1:4].mean(axis=1, keepdims=True)
-    return np.concatenate([three, drawn[:, 1:], drawn[:, :1]], axis=1)
+    rows, study = (_drawn(each, resamples, seed) for each in terms)
+    three = rows[:, 1:4]
+    return np.concatenate(
+        [three.mean(axis=1, keepdims=True), three, study[:, 4:], study[:, :1]], axis=1
+    )
+
+
+def _drawn(terms: Terms, resamples: int, seed: int) -> np.ndarray:
+    plain = [list(terms.score().to_dict().values())]
+    return np.concatenate([plain, resample(terms, resamples=resamples, seed=seed)])
 
 
 def estimates(drawn: np.ndarray) -> list[Estimate]:
@@ -77,10 +93,22 @@ def estimates(drawn: np.ndarray) -> list[Estimate]:
     return [Estimate(*map(float, v)) for v in zip(drawn[0], *ends, strict=True)]
 
 
-def reported(probabilities: np.ndarray, labels: np.ndarray) -> Terms:
+def reported(probabilities: np.ndarray, labels: np.ndarray) -> Reported:
     """Return the terms of probabilities, (N, 25, 3) or (25, 3), after the decision layer."""
-    report = decide(probabilities)
-    return rsna_terms(labels, np.array(np.broadcast_to(report, (*labels.shape, 3))))
+    rows, study = (
+        rsna_terms(labels, np.array(np.broadcast_to(report, (*labels.shape, 3))))
+        for report in (decide(probabilities), decide_study(probabilities))
+    )
+    return Reported(rows, study)
+
+
+def averaged(parts: Sequence[Reported]) -> Reported:
+    """Return several graders of the same studies and labels as one: their losses' means."""
+    rows, study = (
+        Terms(np.mean([t.numerators for t in terms], axis=0), terms[0].denominators)
+        for terms in zip(*parts, strict=True)
+    )
+    return Reported(rows, study)
 
 
 @dataclass(frozen=True)
@@ -209,12 +237,6 @@ def pair_scores(found: Graded, *, seed: int = 0) -> PairScores:
     return PairScores(*estimates(drawn), rank=float(np.median(rank)), pairs=len(rows))
 
 
-def paired(first: Terms, second: Terms, *, seed: int = 0) -> list[Estimate]:
+def paired(first: Reported, second: Reported, *, seed: int = 0) -> list[Estimate]:
     """Return (first - second) in each column; above 0 the second is better."""
     return estimates(columns(first, seed=seed) - columns(second, seed=seed))
-
-
-def stacked(parts: Sequence[Graded]) -> Graded:
-    """Return the studies of several records one after another."""
-    names = ("labels", "grades", "severity", "probabilities", "said")
-    return Graded(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from volspine.anatomy import TARGETS
 from volspine.decide import frequencies
 from volspine.metrics.ordinal import ordinal_scores_by_finding
 from volspine.metrics.rsna import rsna_terms
@@ -63,20 +62,18 @@ def test_who_knows_the_severity_is_at_the_floor_and_who_knows_nothing_at_the_pri
 def test_the_floor_lies_below_the_prior_and_near_what_is_expected_and_near_the_card():
     from proof.measures import FINDINGS, ways
 
-    found = {w.name: w for w in ways(graded(exact, 3000), {"own": prevalence()}, READER)}
+    found = {w.name: w for w in ways(graded(exact, 1000), {"own": prevalence()}, READER)}
     on_card = card(Cohort.RSNA_LIKE, READER).ceilings
     limits = {finding.name.lower(): ceiling for finding, ceiling in on_card.items()}
     for name in FINDINGS:
         way = found[name]
         assert way.score.low <= way.score.value <= way.score.high
         assert way.floor < way.priors["own"]
-        assert way.floor == pytest.approx(way.expected_floor, rel=0.05)
+        assert way.floor == pytest.approx(way.expected_floor, rel=0.08)
         assert way.expected_floor == pytest.approx(limits[name].loss, rel=0.08)
-        assert way.priors["own"] == pytest.approx(limits[name].prior_loss, rel=0.05)
+        assert way.priors["own"] == pytest.approx(limits[name].prior_loss, rel=0.08)
     means = [found[name].floor for name in FINDINGS]
     assert found["three terms"].floor == pytest.approx(np.mean(means))
-    four = [*means, found["any severe"].floor]
-    assert found["four terms"].floor == pytest.approx(np.mean(four))
 
 
 def test_the_columns_are_those_of_the_challenge_after_the_decision_layer():
@@ -84,7 +81,7 @@ def test_the_columns_are_those_of_the_challenge_after_the_decision_layer():
 
     labels = np.full((2, 25), -1)
     labels[0, 0], labels[1, 1] = 0, 2  # Canal at L1/L2, and at L2/L3 of the other study.
-    p = np.array([0.5, 0.25, 0.25])  # Reported as (0.25, 0.25, 0.5); the severe row weighs 4.
+    p = np.tile([0.5, 0.25, 0.25], (25, 1))  # Reported as (0.25, 0.25, 0.5); the severe row weighs 4.
     drawn = columns(reported(p, labels), resamples=8)
     canal = (np.log(4) + 4 * np.log(2)) / 5
     np.testing.assert_allclose(drawn[0, 1], canal, rtol=1e-12)
@@ -172,6 +169,22 @@ def test_a_difference_is_paired_and_vanishes_between_equals():
     assert all(tuple(e) == (0.0, 0.0, 0.0) for e in paired(terms, terms))
     worse = reported(prevalence(), found.labels)
     assert paired(worse, terms)[0].low > 0
+
+
+def test_reports_are_decided_row_by_row_and_as_a_whole_and_both_beat_what_is_not_decided():
+    from proof.measures import averaged, columns, reported
+
+    found = graded(exact)
+    terms = reported(found.probabilities, found.labels)
     plain = rsna_terms(found.labels, found.probabilities).score()
-    assert plain.total > terms.score().total  # Undecided is worse than decided.
-    assert len(TARGETS) == 25
+    assert terms.rows.score().spinal < plain.spinal
+    assert terms.study.score().total < terms.rows.score().total < plain.total
+    drawn = columns(terms, resamples=4)[0]
+    score = terms.rows.score()
+    three = [score.spinal, score.foraminal, score.subarticular]
+    whole = terms.study.score()
+    expected = [np.mean(three), *three, whole.any_severe, whole.total]
+    np.testing.assert_allclose(drawn, expected)
+    other = reported(prevalence(), found.labels)
+    between = columns(averaged([terms, other]), resamples=4)[0]
+    np.testing.assert_allclose(between, (drawn + columns(other, resamples=4)[0]) / 2)

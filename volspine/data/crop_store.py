@@ -8,11 +8,13 @@ the very tensors that were written. It depends on its study alone, whatever the 
 An interrupted store goes on where it stopped, as a file that is there is finished.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -22,6 +24,7 @@ from volspine.errors import ConfigurationError, InputError
 from volspine.jobs import atomic_path, run_many
 from volspine.phantom.levels import phantom_levels
 from volspine.phantom.spec import Cohort, Noise, Size, Spec
+from volspine.types import IntArray
 from volspine.views import StudyCrops
 
 __all__ = [
@@ -154,23 +157,17 @@ def read_crops(path: Path) -> StoredCrops:
     Raises:
         InputError: If the file is not there, holds no crops, or is one of another version.
     """
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            facts = json.loads(file["facts"].tobytes())
-            if facts["version"] != VERSION:
-                raise _not_crops(path)
-            labels = torch.from_numpy(file["labels"].astype(np.int64))
-            floats = {name: torch.from_numpy(file[name]) for name in _FLOATS}
-            masks = {name: _mask(file[name], facts["shapes"][name]) for name in _MASKS}
-            return StoredCrops(
-                name=facts["name"],
-                crops=StudyCrops(**floats, **masks),
-                grades=torch.from_numpy(file["grades"].astype(np.int64)),
-                labels=dict(zip(facts["readers"], labels, strict=True)),
-                facts=facts["facts"],
-            )
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
-        raise _not_crops(path) from error
+    with _opened(path) as (file, facts):
+        labels = torch.from_numpy(file["labels"].astype(np.int64))
+        floats = {name: torch.from_numpy(file[name]) for name in _FLOATS}
+        masks = {name: _mask(file[name], facts["shapes"][name]) for name in _MASKS}
+        return StoredCrops(
+            name=facts["name"],
+            crops=StudyCrops(**floats, **masks),
+            grades=torch.from_numpy(file["grades"].astype(np.int64)),
+            labels=dict(zip(facts["readers"], labels, strict=True)),
+            facts=facts["facts"],
+        )
 
 
 class CropStore:
@@ -213,9 +210,37 @@ class CropStore:
         """
         return read_crops(self.files[index])
 
+    def labels(self, reader: Noise) -> IntArray:
+        """Return the labels of all studies, (N, 25); -1 where missing. Crops are not read.
+
+        Raises:
+            InputError: If a file is damaged.
+        """
+        return np.stack([_labels(path, reader) for path in self.files])
+
     def __iter__(self) -> Iterator[StoredCrops]:
         """Read all studies, one after another."""
         return (self[n] for n in range(len(self)))
+
+
+def _labels(path: Path, reader: Noise) -> IntArray:
+    with _opened(path) as (file, facts):
+        rows = dict(zip(facts["readers"], file["labels"], strict=True))
+        found = rows[AS_FILED] if AS_FILED in rows else rows[reader.value]
+        return np.asarray(found, dtype=np.int64)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a file for as long as the block lasts, with its facts; whatever fails is one error."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            facts = json.loads(file["facts"].tobytes())
+            if facts["version"] != VERSION:
+                raise _not_crops(path)
+            yield file, facts
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+        raise _not_crops(path) from error
 
 
 def _shape(stored: StoredCrops, name: str) -> list[int]:

@@ -28,7 +28,7 @@ from volspine.phantom.appearance_place import MAP_GRID
 from volspine.phantom.spec import Spec
 from volspine.phantom.tissue_map_store import MapStore, map_specs, write_maps
 
-__all__ = ["Draws", "People", "PhantomMaps"]
+__all__ = ["Draws", "People", "PhantomMaps", "ResumableLoader"]
 
 SETS = ("train", "val", "test")
 
@@ -219,7 +219,7 @@ class PhantomMaps(pl.LightningDataModule):
             seed=len(SETS) * draws.seed if name == "train" else SETS.index(name),
             as_maps=draws.on_device,
         )
-        return _Loader(
+        return ResumableLoader(
             dataset,
             batch_size=draws.batch_size,
             sampler=order,
@@ -229,7 +229,7 @@ class PhantomMaps(pl.LightningDataModule):
         )
 
 
-class _Loader(DataLoader[Item]):
+class ResumableLoader(DataLoader[Any]):
     """A loader that may begin in the middle of an epoch: its sampler asks where the run stands."""
 
     def state_dict(self) -> dict[str, Any]:

@@ -18,13 +18,15 @@ from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.data.example import NUM_VIEWS, Example, mirrored, within
 from volspine.data.transforms import Triple, draw_within, triple
 from volspine.types import FloatArray
+from volspine.views import StudyCrops
 from volspine.volume.image import label_map, scalar_image, swap_lps_ras
 from volspine.volume.normalize import CEILING
+from volspine.volume.study_crops import BRIGHTEST
 
 if TYPE_CHECKING:
     import torchio
 
-__all__ = ["TorchioAugment", "TorchioRecord"]
+__all__ = ["TorchioAugment", "TorchioRecord", "recolour"]
 
 _BIAS_ORDER = 3
 _NUM_BIAS = 20  # Monomials in three variables up to that order.
@@ -134,6 +136,38 @@ def apply(example: Example, record: TorchioRecord, spacing_mm: Triple) -> Exampl
         grades=example.grades,
         points=moved,
         has_point=example.has_point & within(moved, shape),
+    )
+
+
+def recolour(
+    crops: StudyCrops, rng: np.random.Generator, *, augment: "TorchioAugment | None" = None
+) -> StudyCrops:
+    """Return the crops of a study with bias field, blur, gamma and noise by TorchIO.
+
+    Places stay as they are, so no side can be swapped. The levels of a protocol vary alike.
+
+    Args:
+        crops: Of one study; left as they were.
+        rng: Where chance comes from.
+        augment: How much varies; its usual amounts if omitted.
+    """
+    import torchio
+
+    record = (augment or TorchioAugment()).draw(rng)
+    stacks = [*crops.sagittal.unbind(1)]
+    stacks.insert(PROTOCOLS.index(Protocol.AXIAL_T2), crops.axial)
+    steps = crops.affine_lps[0, :, :3, :3].norm(dim=1).numpy()
+    image_of: Any = torchio.ScalarImage
+    images = {
+        protocol.value: image_of(tensor=stack.float(), affine=np.diag([*step, 1.0]))
+        for protocol, stack, step in zip(PROTOCOLS, stacks, steps, strict=True)
+    }
+    made = torchio.Compose(_intensities(record), copy=False)(torchio.Subject(**images))
+    t1, t2, axial = (made.get_image(protocol.value).data for protocol in PROTOCOLS)
+    sagittal = torch.stack([t1, t2], dim=1).clamp(0.0, BRIGHTEST) * crops.sagittal_mask
+    return crops._replace(
+        sagittal=sagittal.half(),
+        axial=(axial.clamp(0.0, BRIGHTEST) * crops.axial_mask).half(),
     )
 
 

@@ -1,0 +1,225 @@
+"""LevelCrops: loaders over the levels of studies, for a level-mode grader.
+
+A folder keeps the crops of each study; those that are missing are rendered first. They are of
+people who never were, given as counts of each cohort; or of a challenge root, whose studies are
+split as `RsnaDataModule` splits them. Places, mirror, moves and colours are drawn anew whenever a
+study is seen. Step s of a run always sees the same, whatever the number of workers and wherever it
+was interrupted. Batches are those of `level_batches`.
+"""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from volspine.data.crop_looks import AS_THEY_ARE, Looks
+from volspine.data.crop_root import Locate, crop_root
+from volspine.data.crop_store import VERSION, CropStore, Progress, person_name, render_crops
+from volspine.data.datamodule import SplitPlan, read_roots
+from volspine.data.level_batches import LevelDataset, LevelItem, Seen, collate_levels, cut_batch
+from volspine.data.level_people import SETS, CropDraws, CropPeople
+from volspine.data.lightning import pl
+from volspine.data.map_looks import StepSampler
+from volspine.data.phantom_maps import ResumableLoader
+from volspine.data.rsna import LabelledStudy
+from volspine.data.splits import read_split, split_studies
+from volspine.errors import ConfigurationError
+from volspine.types import IntArray
+from volspine.views import CROPPED, VIEWS
+from volspine.volume.jitter import measured_errors
+
+__all__ = ["CropDraws", "CropPeople", "LevelCrops"]
+
+_PEOPLE, _DRAWS, _LOOKS, _SPLIT = CropPeople(), CropDraws(), Looks(), SplitPlan()
+
+
+class LevelCrops(pl.LightningDataModule):
+    """Loaders over the crops of one folder.
+
+    With several processes (DDP) each sees other studies by itself, so a recipe for several says
+    `use_distributed_sampler: false`.
+
+    Args:
+        store: Folder of the crops; made and filled if need be.
+        people: Who is in it, unless there is a root.
+        draws: How studies are fetched.
+        looks: How much they vary in training.
+        root: Folder of a challenge root, or several that are pooled, instead of people.
+        split: Which studies of a root are trained on.
+
+    Attributes:
+        locate: Where the targets of a root's studies are; None takes their marks.
+        progress: Called with how many studies of a set are there and how many are wanted.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        *,
+        people: CropPeople = _PEOPLE,
+        draws: CropDraws = _DRAWS,
+        looks: Looks = _LOOKS,
+        root: str | list[str] | None = None,
+        split: SplitPlan = _SPLIT,
+    ) -> None:
+        super().__init__()
+        self.store = Path(store)
+        self.people, self.draws, self.looks = people, draws, looks
+        roots = [root] if isinstance(root, str) else root or []
+        self.roots = [Path(each) for each in roots]
+        self.plan = split
+        self.locate: Locate | None = None
+        self.progress: Progress | None = None
+        self._errors = measured_errors()
+        self._stores: dict[str, CropStore] = {}
+        self._real: dict[str, list[LabelledStudy]] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Render, or cut out of a root, what is missing.
+
+        Args:
+            stage: `fit`, `validate` or `test`; all sets if omitted.
+
+        Raises:
+            OutputError: If a file cannot be written.
+            TableError: If a table of a root is missing or malformed.
+            VolspineError: If a study of a root cannot be read.
+        """
+        if self.roots and not self._real:
+            self._real = self._split()
+        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        for name in needed.get(stage or "", SETS):
+            if name not in self._stores and self.studies(name):
+                self._stores[name] = self._filled(name)
+
+    def _filled(self, name: str) -> CropStore:
+        how: dict[str, Any] = {"workers": self.people.workers, "progress": self.progress}
+        if self.roots:
+            return crop_root(self._real[name], self.store, locate=self.locate, **how)
+        return render_crops(self.people.specs(name), self.store, **how)
+
+    def _split(self) -> dict[str, list[LabelledStudy]]:
+        studies, plan = read_roots(self.roots, groups=self.plan.groups), self.plan
+        if plan.file is not None:
+            split = read_split(plan.file, studies)
+        else:
+            split = split_studies(studies, val=plan.val, test=plan.test, seed=plan.seed)
+        by_key = {study.key: study for study in studies}
+        return {name: [by_key[key] for key in getattr(split, name)] for name in SETS}
+
+    def studies(self, name: str) -> list[str]:
+        """Return the names of the studies of the `train`, `val` or `test` set, after `setup`."""
+        if self.roots:
+            return [study.key for study in self._real[name]]
+        return [person_name(spec) for spec in self.people.specs(name)]
+
+    def known_grades(self) -> IntArray:
+        """Return the labels that training may use, (N, 25): of the train and validation sets.
+
+        The prior is taken from these, so that it knows as much as the model.
+        """
+        sets = [name for name in ("train", "val") if name in self._stores]
+        return np.concatenate([self.labels(name) for name in sets])
+
+    def labels(self, name: str) -> IntArray:
+        """Return the labels of a set in the order of `studies`, (N, 25); -1 where missing."""
+        return self._stores[name].labels(self.people.reader(name))
+
+    def recipe(self) -> dict[str, Any]:
+        """Return, as plain data, what was trained on, how it varied and what is looked at."""
+        people = {
+            "people": {name: dict(getattr(self.people, name)) for name in SETS},
+            "seeds": {name: getattr(self.people, f"{name}_seed") for name in SETS},
+            "noise": {name: self.people.reader(name).value for name in SETS},
+        }
+        roots = {
+            "roots": [root.name for root in self.roots],
+            "num_studies": {name: len(found) for name, found in self._real.items()},
+            "split_seed": self.plan.seed,
+        }
+        return {
+            **(roots if self.roots else people),
+            "crops": _plain_crops(),
+            "crops_version": VERSION,
+            "views": {v.name: [v.slices, v.pixels, v.pixel_mm] for v in VIEWS},
+            "looks": asdict(self.looks),
+            "jitter_source": self._errors.source,
+            "batch_size": self.draws.batch_size,
+            "draw_seed": self.draws.seed,
+        }
+
+    def train_dataloader(self) -> DataLoader[LevelItem]:
+        """Return training batches, which begin where the run stands."""
+        size, draws = len(self._stores["train"]), self.draws
+        steps = draws.steps or max(size // draws.batch_size, 1)
+        length = steps * draws.batch_size
+        sampler = StepSampler(size, length=length, seed=draws.seed, start=self._seen)
+        return self._loader("train", sampler, self.looks)
+
+    def val_dataloader(self) -> DataLoader[LevelItem] | list[DataLoader[LevelItem]]:
+        """Return validation batches, always the same; none without a validation set."""
+        return self._fixed("val") if "val" in self._stores else []
+
+    def test_dataloader(self) -> DataLoader[LevelItem]:
+        """Return test batches, always the same.
+
+        Raises:
+            ConfigurationError: If there is no study to test on.
+        """
+        if "test" not in self._stores:
+            raise ConfigurationError(
+                "there is no study to test on",
+                remedy="set data.people.test or data.split.test to some",
+                code="VS-CFG-145",
+            )
+        return self._fixed("test")
+
+    def predict_dataloader(self) -> DataLoader[LevelItem]:
+        """Return the test batches, for `Trainer.predict`."""
+        return self.test_dataloader()
+
+    def transfer_batch_to_device(
+        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
+    ) -> dict[str, Any]:
+        """Move a batch, and cut its patches there where it is still crops."""
+        look = batch.pop("look", None)  # Small numbers, that are moved where they are used.
+        moved: dict[str, Any] = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved if look is None else cut_batch({**moved, "look": look})
+
+    def _seen(self) -> tuple[int, int]:
+        """Return what this process sees next, and how many processes take turns."""
+        trainer, size = self.trainer, self.draws.batch_size
+        if trainer is None:
+            return 0, 1
+        processes, mine = int(trainer.world_size), int(trainer.global_rank)
+        batches = int(trainer.global_step) * int(trainer.accumulate_grad_batches)
+        return batches * size * processes + mine, processes
+
+    def _fixed(self, name: str) -> DataLoader[LevelItem]:
+        looks = replace(AS_THEY_ARE, jitter=self.looks.jitter * self.draws.located)
+        return self._loader(name, [(0, n) for n in range(len(self._stores[name]))], looks)
+
+    def _loader(self, name: str, order: Any, looks: Looks) -> DataLoader[LevelItem]:
+        draws = self.draws
+        # Sets differ in their seed; what runs are compared on does not depend on theirs.
+        seed = len(SETS) * (draws.seed + 1) if name == "train" else SETS.index(name)
+        reader = self.people.reader(name)
+        seen = Seen(looks, self._errors, reader, seed, as_crops=draws.on_device)
+        return ResumableLoader(
+            LevelDataset(self._stores[name], seen),
+            batch_size=draws.batch_size,
+            sampler=order,
+            num_workers=draws.num_workers,
+            collate_fn=collate_levels,
+            persistent_workers=draws.num_workers > 0 and name == "train",
+        )
+
+
+def _plain_crops() -> dict[str, list[Any]]:
+    return {
+        plane: [slices, list(pixels), pixel_mm]
+        for plane, (slices, pixels, pixel_mm) in CROPPED.items()
+    }

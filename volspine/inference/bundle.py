@@ -2,12 +2,15 @@
 
     weights.safetensors     tensors; of an ensemble, each member's under its number: `0.trunk...`
     localizer.safetensors   tensors of the localizer, if there is one, in half precision
-    recipe.yaml             which of our models, with which arguments, and how many members
+    recipe.yaml             mode, which of our models, with which arguments, how many members
     card.json, card.md      what it was trained on, how well it did, sha256 of those above
 
 Nothing in a bundle is ever executed: no pickle is opened, no class name is read from it (the recipe
-names one of a closed list of models), YAML is loaded safely, and a file whose size or sha256 is not
-the card's is refused before it is parsed.
+names one of a closed list of models), YAML is loaded safely, a file whose size or sha256 is not the
+card's is refused before it is parsed, and no network is built that is larger than its weights.
+
+In *study mode* a grader sees the whole study on one grid. In *level mode* it sees the surroundings
+of each target, which a localizer has to find, so its bundle has one.
 """
 
 import hashlib
@@ -23,12 +26,15 @@ import yaml
 from torch import Tensor, nn
 
 from volspine.errors import OutputError, WeightsError
+from volspine.inference.bundle_mode import Mode, check_mode, mode_of, without_localizer
 from volspine.inference.bundle_weights import (
     described,
     filled,
+    halved,
     malformed,
     parse_weights,
     plain_tensors,
+    widened,
 )
 from volspine.inference.card import Card, card_from_dict, card_markdown, card_to_dict
 from volspine.jobs import write_bytes, write_text
@@ -76,6 +82,11 @@ class Bundle:
     graders: tuple[nn.Module, ...]
     localizer: Localizer | None = None
 
+    @property
+    def mode(self) -> Mode:
+        """`study` or `level`: what the graders see."""
+        return mode_of(self.recipe["model"])
+
 
 def demo_folder() -> Path:
     """Return where the bundle is that comes with the package."""
@@ -97,9 +108,7 @@ def load_bundle(folder: str | Path | None = None) -> Bundle:
         raise _missing(place, is_demo=folder is None)
     card = card_from_dict(_parse_json(_read(place / CARD, MAX_TEXT_BYTES)))
     recipe = _parse_recipe(_verified(place / RECIPE, card, MAX_TEXT_BYTES))
-    grid_shape = list(card.grid.shape)
-    if recipe["model"].get("shape", grid_shape) != grid_shape:
-        raise malformed(RECIPE, "is for a grid of another shape than the card's", place)
+    check_mode(recipe, card, place)
     tensors = parse_weights(_verified(place / WEIGHTS, card, MAX_WEIGHTS_BYTES), place / WEIGHTS)
     members = _members(recipe, tensors)
     graders = tuple(
@@ -121,13 +130,15 @@ def write_bundle(
 
     Args:
         folder: Where to.
-        states: The state of each member of the ensemble; one for a single model.
+        states: The state of each member of the ensemble; one for a single model. What is `halved`
+            is kept so.
         recipe: The model's part of it: what `build_grader` takes; plain data.
         card: What is known about the model; the checksums are filled in here.
         localizer: What finds the levels, if there is one.
         overwrite: Replace a bundle that is there.
 
     Raises:
+        ConfigurationError: If the graders see levels and there is no localizer to find them.
         OutputError: If there is a bundle and `overwrite` is not set, or it cannot be written.
         WeightsError: If the states do not fit the model that the recipe names.
     """
@@ -139,14 +150,16 @@ def write_bundle(
             remedy="choose another folder, or add --overwrite",
             code="VS-OUT-010",
         )
+    if mode_of(recipe) == "level" and localizer is None:
+        raise without_localizer()
     for state in states:
-        filled(build_grader, recipe, state, place / WEIGHTS)
+        filled(build_grader, recipe, widened(state), place / WEIGHTS)
     contents = {
         WEIGHTS: safetensors.torch.save(_numbered(states)),
         RECIPE: _recipe_text(recipe, len(states), localizer).encode("utf-8"),
     }
     if localizer is not None:
-        halves = {name: tensor.half() for name, tensor in localizer.state_dict().items()}
+        halves = halved(localizer.state_dict())
         contents[LOCALIZER] = safetensors.torch.save(plain_tensors(halves))
     complete = replace(card, files={name: described(data) for name, data in contents.items()})
     for stale in (CARD, LOCALIZER):
@@ -235,7 +248,7 @@ def _members(recipe: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[d
     if not isinstance(count, int) or not 1 <= count <= MAX_MEMBERS:
         raise malformed(RECIPE, f"has {str(count)[:20]!r} members")
     states: list[dict[str, Tensor]] = [{} for _ in range(count)]
-    for key, tensor in tensors.items():
+    for key, tensor in widened(tensors).items():
         number, _, name = key.partition(".")
         if not (number.isdigit() and int(number) < count and name):
             raise malformed(WEIGHTS, f"has {key[:80]!r}, which belongs to no member")
@@ -252,7 +265,8 @@ def _numbered(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _recipe_text(recipe: Mapping[str, Any], members: int, localizer: Localizer | None) -> str:
-    data = {"schema": 1, "members": members, "model": dict(recipe)}
+    data: dict[str, Any] = {"schema": 1, "mode": mode_of(recipe), "members": members}
+    data["model"] = dict(recipe)
     if localizer is not None:
         data["localizer"] = localizer.recipe
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -265,6 +279,5 @@ def _localizer(place: Path, recipe: Mapping[str, Any], card: Card) -> Localizer 
         raise malformed(RECIPE, "describes no localizer", place)
     path = place / LOCALIZER
     tensors = parse_weights(_verified(path, card, MAX_WEIGHTS_BYTES), path)
-    state = {name: tensor.float() for name, tensor in tensors.items()}
-    network = filled(build_localizer, recipe["localizer"], state, path)
+    network = filled(build_localizer, recipe["localizer"], widened(tensors), path)
     return cast("Localizer", network)

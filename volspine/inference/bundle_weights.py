@@ -1,7 +1,10 @@
 """The tensors of a bundle: from the bytes of a safetensors file into a network, checked on the way.
 
-A network is built from plain data by one of our own builders; then names, shapes and types of all
-tensors must be its own. Nothing else is accepted, and no pickle is ever opened.
+A network is built from plain data by one of our own builders, no larger than the weights that come
+with it; then names, shapes and types of all tensors must be its own. Nothing else is accepted, and
+no pickle is ever opened.
+
+Weights may be kept in half precision, which takes half the room; they are computed with in full.
 """
 
 import hashlib
@@ -15,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from volspine.errors import ConfigurationError, WeightsError
+from volspine.inference.allowance import Allowance
 
-__all__ = ["described", "filled", "malformed", "parse_weights", "plain_tensors"]
+__all__ = ["described", "filled", "halved", "malformed", "parse_weights", "plain_tensors",
+           "widened"]  # fmt: skip
 
 _REMEDY = "get the bundle again, or make it again with: volspine bundle"
 
@@ -68,8 +73,9 @@ def filled(
         WeightsError: If the recipe does not build a network, or the state is not its own.
     """
     try:
-        network = build(model)
-    except (ConfigurationError, TypeError, ValueError) as error:
+        with Allowance(state):
+            network = build(model)
+    except (ConfigurationError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(
             f"the recipe does not build one of our models: {str(error)[:200]}",
             path=path,
@@ -99,6 +105,22 @@ def _shown(entry: tuple[torch.Size, torch.dtype] | None) -> str:
     return (
         "absent" if entry is None else f"{tuple(entry[0])} {str(entry[1]).removeprefix('torch.')}"
     )
+
+
+def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return float32 tensors in half precision, but for those whose values it cannot hold."""
+    largest = torch.finfo(torch.float16).max
+    return {
+        name: tensor.half()
+        if tensor.dtype == torch.float32 and bool((tensor.abs() <= largest).all())
+        else tensor
+        for name, tensor in state.items()
+    }
+
+
+def widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of half precision as float32, the others as they are."""
+    return {n: t.float() if t.dtype == torch.float16 else t for n, t in state.items()}
 
 
 def plain_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@
     {"schema": 1, "name": ..., "trained_on": ..., "phantom_only": ..., "preprocessing": ...,
      "held_out": {"score": ..., "prior": ..., "studies": ...},
      "frequencies": 25 x 3, "temperature": 25,
-     "grid": {"spacing_mm": ..., "shape": ...},
+     "grid": {"spacing_mm": ..., "shape": ...},         in study mode
      "localizer": {"people": ..., "validation": ...},   where there is one
      "files": {"weights.safetensors": {"sha256": ..., "bytes": ...}, "recipe.yaml": {...}}}
 """
@@ -22,6 +22,7 @@ from volspine.data.cache import PREPROCESSING_VERSION
 from volspine.decide import decide
 from volspine.errors import VolspineError, WeightsError
 from volspine.grades import RESEARCH_USE
+from volspine.inference.held_out import held_out_lines
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
 
@@ -48,8 +49,10 @@ class Card:
             right are pooled.
         temperature: Shape (25,); positive; divides log-probabilities before they are reported; one
             for both sides.
-        grid: The lattice the model sees, without a centre.
-        held_out: `score` on studies never trained on, `prior` on the same ones, and `studies`.
+        grid: The lattice that a model of study mode sees, without a centre; None in level mode,
+            whose model sees native slices.
+        held_out: `score` on studies never trained on, `prior` on the same ones, and `studies`;
+            where known also `floor`, `terms`, `kappa` and intervals.
         localizer: What is known of the localizer; empty where there is none.
         files: For each file of the bundle, `sha256` and `bytes`.
     """
@@ -58,7 +61,7 @@ class Card:
     trained_on: str
     phantom_only: bool
     frequencies: FloatArray
-    grid: Grid
+    grid: Grid | None = None
     temperature: FloatArray = field(default_factory=lambda: np.ones(len(TARGETS)))
     held_out: Mapping[str, Any] = field(default_factory=dict)
     localizer: Mapping[str, Any] = field(default_factory=dict)
@@ -96,7 +99,7 @@ def card_to_dict(card: Card) -> dict[str, Any]:
         "held_out": dict(card.held_out),
         "frequencies": np.asarray(card.frequencies).tolist(),
         "temperature": np.asarray(card.temperature).tolist(),
-        "grid": {"spacing_mm": list(card.grid.spacing_mm), "shape": list(card.grid.shape)},
+        **_grid_to_dict(card.grid),
         **({"localizer": dict(card.localizer)} if card.localizer else {}),
         "files": {name: dict(entry) for name, entry in card.files.items()},
     }
@@ -116,13 +119,19 @@ def card_from_dict(data: Mapping[str, Any]) -> Card:
             phantom_only=bool(data["phantom_only"]),
             frequencies=np.array(data["frequencies"], dtype=np.float64),
             temperature=np.array(data["temperature"], dtype=np.float64),
-            grid=grid_from_dict(data["grid"]),
+            grid=grid_from_dict(data["grid"]) if "grid" in data else None,
             held_out=dict(data["held_out"]),
             localizer=dict(data.get("localizer", {})),
             files={str(name): dict(entry) for name, entry in data["files"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _bad_card(f"a field is missing or malformed ({type(error).__name__})") from error
+
+
+def _grid_to_dict(grid: Grid | None) -> dict[str, Any]:
+    if grid is None:
+        return {}
+    return {"grid": {"spacing_mm": list(grid.spacing_mm), "shape": list(grid.shape)}}
 
 
 def grid_from_dict(data: Mapping[str, Any]) -> Grid:
@@ -172,19 +181,23 @@ def _markdown_head(card: Card) -> list[str]:
         if card.phantom_only
         else "Its worth on patients other than those it was tested on is not known."
     )
-    held_out = "; ".join(f"{key}: {value}" for key, value in card.held_out.items())
-    grid = f"{card.grid.shape} voxels of {card.grid.spacing_mm} mm, right, front and head"
     return [
         f"# {card.name}",
         "",
         f"**{RESEARCH_USE}** {validity}",
         "",
         f"- Trained on: {card.trained_on}",
-        f"- Held-out weighted log loss (lower is better): {held_out or 'not measured'}",
-        f"- Input: {grid}; preprocessing version {PREPROCESSING_VERSION}",
+        *(f"- {line}" for line in held_out_lines(card.held_out)),
+        f"- Mode: {_input_in_words(card.grid)}; preprocessing version {PREPROCESSING_VERSION}",
         f"- Weights sha256: `{card.weights_sha256}`",
         *_markdown_localizer(card),
     ]
+
+
+def _input_in_words(grid: Grid | None) -> str:
+    if grid is None:
+        return "level; native slices around each target, which the localizer finds"
+    return f"study; {grid.shape} voxels of {grid.spacing_mm} mm, right, front and head"
 
 
 def _markdown_localizer(card: Card) -> list[str]:

@@ -36,16 +36,18 @@ class Checkpoint:
     Attributes:
         state: Weights of the grader.
         model: What `build_grader` takes.
-        grid: The lattice that the model was trained on.
+        grid: The lattice that a model of study mode was trained on; None in level mode.
         frequencies: Shape (25, 3); of the grades in the training split.
         facts: What else is known about the training: roots, numbers of studies, version.
+        temperature: Shape (25,), as fitted on held-out studies; None where it was not.
     """
 
     state: dict[str, Tensor]
     model: Mapping[str, Any]
-    grid: Grid
+    grid: Grid | None
     frequencies: FloatArray
     facts: Mapping[str, Any]
+    temperature: FloatArray | None = None
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -155,10 +157,15 @@ def _checkpoint(kept: Mapping[str, Any], state: Mapping[str, Any], path: Path) -
             if name.startswith(_PREFIX)
         },
         model=dict(kept["model"]),
-        grid=grid_from_dict(data["grid"]),
+        grid=grid_from_dict(data["grid"]) if "grid" in data else None,
         frequencies=np.array(kept["frequencies"], dtype=np.float64),
         facts={"version": kept["version"], **data},
+        temperature=_temperature(kept.get("temperature")),
     )
+
+
+def _temperature(kept: Any) -> FloatArray | None:
+    return None if kept is None else np.array(kept, dtype=np.float64)
 
 
 def _unusable(path: Path, why: str) -> WeightsError:

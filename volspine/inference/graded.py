@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from volspine.dicom.study import Study
 from volspine.grades import Status, StudyGrades
+from volspine.inference.look import LevelLook
 from volspine.jobs import write_bytes, write_text
 from volspine.report.html import render_report
 from volspine.report.keyimages import KeyImage, key_images
@@ -36,11 +37,13 @@ class GradedStudy:
         study: What was graded; its images make the pictures.
         frequencies: Shape (25, 3); how often each grade occurred in the model's training data,
             which is what a submission reports of a refused study.
+        look: What knows what the grades looked at; None in study mode and of a refused study.
     """
 
     grades: StudyGrades
     study: Study = field(repr=False)
     frequencies: FloatArray = field(repr=False)
+    look: LevelLook | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:

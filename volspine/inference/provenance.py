@@ -2,15 +2,22 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from volspine.anatomy import PROTOCOLS
 from volspine.dicom.study import Series, Study
 from volspine.inference.bundle import Bundle
-from volspine.volume.sample import Choice, SampledStudy
+from volspine.volume.grid import Grid
 
-__all__ = ["Timings", "model_facts", "study_facts"]
+__all__ = ["Timings", "Use", "grid_facts", "model_facts", "study_facts"]
+
+
+class Use(NamedTuple):
+    """Whether a series was used, and why or why not."""
+
+    is_used: bool
+    reason: str
 
 
 class Timings:
@@ -34,6 +41,7 @@ def model_facts(bundle: Bundle) -> dict[str, Any]:
     card = bundle.card
     return {
         "name": card.name,
+        "mode": bundle.mode,
         "trained_on": card.trained_on,
         "phantom_only": card.phantom_only,
         "held_out": dict(card.held_out),
@@ -42,33 +50,31 @@ def model_facts(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def study_facts(study: Study, sampled: SampledStudy | None) -> dict[str, Any]:
+def study_facts(study: Study, uses: Mapping[str, Use] | None = None) -> dict[str, Any]:
     """Return which series were used and why, what was repaired, and what was set aside.
 
     Args:
         study: Its graded part decoded, so that repairs of pixels are known.
-        sampled: Where the choices are recorded; None if nothing was sampled.
+        uses: How each series was used, by its name; None if the study was refused before that.
     """
-    choices = {} if sampled is None else {choice.protocol: choice for choice in sampled.choices}
     return {
-        "series": [_series_facts(series, choices.get(series.protocol)) for series in study.series],
+        "series": [_series_facts(series, uses) for series in study.series],
         "repairs": _repairs(study),
         "faults": [
             {"path": fault.path, "code": fault.code, "reason": fault.reason}
             for fault in study.faults
         ],
-        "grid": _grid_facts(sampled),
     }
 
 
-def _series_facts(series: Series, choice: Choice | None) -> dict[str, Any]:
-    is_used = choice is not None and series.name in choice.used
+def _series_facts(series: Series, uses: Mapping[str, Use] | None) -> dict[str, Any]:
+    use = _use(series, uses)
     return {
         "name": series.name,
         "protocol": str(series.protocol.value),
         "reason": series.reason,
-        "is_used": is_used,
-        "use": _use(series, choice),
+        "is_used": use.is_used,
+        "use": f"{'yes' if use.is_used else 'no'}: {use.reason}",
         "stacks": [
             {
                 "shape": [int(n) for n in stack.shape],
@@ -79,12 +85,12 @@ def _series_facts(series: Series, choice: Choice | None) -> dict[str, Any]:
     }
 
 
-def _use(series: Series, choice: Choice | None) -> str:
+def _use(series: Series, uses: Mapping[str, Use] | None) -> Use:
     if series.protocol not in PROTOCOLS:
-        return "no: not a graded protocol"
-    if choice is None:
-        return "no: the study was refused"
-    return f"{'yes' if series.name in choice.used else 'no'}: {choice.reason}"
+        return Use(False, "not a graded protocol")
+    if uses is None:
+        return Use(False, "the study was refused")
+    return uses.get(series.name, Use(False, "not needed"))
 
 
 def _repairs(study: Study) -> list[str]:
@@ -97,12 +103,12 @@ def _repairs(study: Study) -> list[str]:
     return list(dict.fromkeys([*study.repairs, *of_series]))
 
 
-def _grid_facts(sampled: SampledStudy | None) -> dict[str, Any]:
-    if sampled is None:
-        return {}
-    grid = sampled.grid
+def grid_facts(grid: Grid) -> dict[str, Any]:
+    """Return on what grid a study was looked at."""
     return {
-        "spacing_mm": [float(x) for x in grid.spacing_mm],
-        "shape": [int(n) for n in grid.shape],
-        "center_mm": [round(float(x), 3) for x in grid.center_mm or ()],
+        "grid": {
+            "spacing_mm": [float(x) for x in grid.spacing_mm],
+            "shape": [int(n) for n in grid.shape],
+            "center_mm": [round(float(x), 3) for x in grid.center_mm or ()],
+        }
     }

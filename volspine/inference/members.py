@@ -1,0 +1,83 @@
+"""Members: the networks of a bundle, asked about a study and its mirror image -> one report.
+
+With p the mean probability over both images and over the members of an ensemble, and T the
+temperature of a target, the report is
+
+    softmax(log p / T).
+
+The mirror image goes through the same networks with its sides swapped back, so a mirrored study
+gets exactly the mirrored report.
+
+Shapes:
+    T  25 targets    K  3 grades
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from volspine.inference.device import exact_arithmetic, with_less_on_memory_error
+from volspine.models.mirror import mirror_targets
+from volspine.types import FloatArray
+
+__all__ = ["Batches", "Members", "Said"]
+
+Batches = Callable[[int], Sequence[Any]]
+"""From how many images at a time to inputs of a network: of the study, then of its mirror image, in
+one batch of two or in two batches of one."""
+
+
+class Said(NamedTuple):
+    """What the members say of one study.
+
+    Attributes:
+        probabilities: Calibrated, shape (25, 3).
+        looks: For each member, for each batch, where it looked, as it says it.
+    """
+
+    probabilities: FloatArray
+    looks: list[list[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """The networks of a bundle on their device.
+
+    Attributes:
+        graders: One or more, in evaluation mode.
+        device: Where they are.
+        temperature: Shape (25,); equal for both sides.
+    """
+
+    graders: tuple[nn.Module, ...]
+    device: torch.device
+    temperature: FloatArray
+
+    def ask(self, batches: Batches) -> Said:
+        """Return the report about a study, with less at a time where memory runs out.
+
+        Raises:
+            DeviceError: If memory runs out a second time.
+        """
+        mean, looks = with_less_on_memory_error(
+            lambda: self._mean(batches(2)), lambda: self._mean(batches(1)), self.device
+        )
+        temperature = torch.from_numpy(self.temperature)[:, None]
+        tiny = torch.finfo(torch.float64).tiny
+        log_probs = mean.clamp_min(tiny).log() / temperature
+        return Said(np.asarray(log_probs.softmax(dim=-1).numpy(), dtype=np.float64), looks)
+
+    def _mean(self, batches: Sequence[Any]) -> tuple[Tensor, list[list[Any]]]:
+        """Return the mean over the mirror images and the members, (25, 3), and all looks."""
+        found, looks = [], []
+        with torch.inference_mode(), exact_arithmetic():
+            for grader in self.graders:
+                parts = [grader(batch) for batch in batches]
+                as_is, mirrored = torch.cat([p.log_probs for p in parts]).double().cpu().exp()
+                found.append((as_is + mirror_targets(mirrored, dim=0)) / 2)
+                looks.append([part.attention for part in parts])
+        return torch.stack(found).mean(dim=0), looks

@@ -1,0 +1,99 @@
+"""Study mode: a study on one grid, all of it before the network at once -> its 25 grades.
+
+    choose series -> sample on the model's grid -> normalise -> networks
+
+A target that no primary view covers, or whose place, as far as the network looks at one, none of
+them measured, is not graded and has a reason.
+
+Shapes:
+    X, Y, Z  voxels of the grid, RAS order     i j k  feature cells
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
+from volspine.inference.coverage import missing_views, reasons_not_shown
+from volspine.inference.levels import level_shift
+from volspine.inference.members import Members, Said
+from volspine.inference.provenance import Use, grid_facts
+from volspine.inference.run import Answer, Run
+from volspine.inference.shown import Unseen, as_seen, mean_look, unseen_targets, why_unseen
+from volspine.models.mirror import mirror_volume
+from volspine.volume.grid import Grid
+from volspine.volume.sample import SampledStudy, sample_study
+
+__all__ = ["StudyReader"]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyReader:
+    """Grades a whole study from one grid.
+
+    Attributes:
+        members: The networks.
+        grid: What they see, without a centre.
+    """
+
+    members: Members
+    grid: Grid
+
+    def read(self, run: Run) -> Answer:
+        """Return what the networks say of a study."""
+        with run.timings.measure("sample"):
+            sampled = sample_study(run.study, self.grid, normalize=True)
+        missing = missing_views(run.usable, sampled)
+        reasons = reasons_not_shown(missing)
+        if all(reasons):
+            nothing = np.full((len(TARGETS), 3), np.nan)
+            return Answer(reasons, nothing, _uses(run, sampled), grid_facts(sampled.grid))
+        with run.timings.measure("grade"):
+            said = self._ask(torch.from_numpy(sampled.volume))
+        return _renamed(run, sampled, said, _reasons(reasons, said, sampled, missing))
+
+    def _ask(self, volume: Tensor) -> Said:
+        """Return what the networks say of a (6, X, Y, Z) volume."""
+        both = torch.stack([volume, mirror_volume(volume)])
+        device = self.members.device
+        return self.members.ask(lambda size: [part.to(device) for part in torch.split(both, size)])
+
+
+def _renamed(run: Run, sampled: SampledStudy, said: Said, reasons: Sequence[str]) -> Answer:
+    """Return the answer with its levels named as asked for."""
+    shift = level_shift(run.how.shift_levels)
+    return Answer(
+        reasons=tuple(shift.reason if s is None else reasons[s] for s in shift.source),
+        probabilities=said.probabilities[[s or 0 for s in shift.source]],
+        uses=_uses(run, sampled),
+        facts=grid_facts(sampled.grid),
+    )
+
+
+def _reasons(
+    not_shown: Sequence[str], said: Said, sampled: SampledStudy, missing: Container[Protocol]
+) -> list[str]:
+    """Return why each target is not graded: no view of it is there, or none measured its place."""
+    attention = mean_look([as_seen(parts) for parts in said.looks])
+    unseen: Sequence[Unseen] = [""] * len(TARGETS)
+    if attention is not None:
+        masks = torch.from_numpy(sampled.masks.copy())
+        masks[[p for p, protocol in enumerate(PROTOCOLS) if protocol in missing]] = False
+        unseen = unseen_targets(attention, masks, sampled.grid.spacing_mm)
+    return [
+        reason or why_unseen(target, kind)
+        for reason, target, kind in zip(not_shown, TARGETS, unseen, strict=True)
+    ]
+
+
+def _uses(run: Run, sampled: SampledStudy) -> dict[str, Use]:
+    choices: dict[Protocol, Any] = {choice.protocol: choice for choice in sampled.choices}
+    return {
+        series.name: Use(series.name in choice.used, choice.reason)
+        for series in run.study.series
+        if (choice := choices.get(series.protocol)) is not None
+    }

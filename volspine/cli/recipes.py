@@ -1,12 +1,13 @@
 """Which of our tasks a recipe is for: the one whose network it configures.
 
-    model: {grader: ...}      GradingTask on RsnaDataModule; also where neither is there
-    model: {localizer: ...}   LocalizationTask on PhantomMaps
+    model: {grader: a LevelGrader}   LevelGradingTask on LevelCrops
+    model: {grader: another}         GradingTask on RsnaDataModule; also where none is there
+    model: {localizer: ...}          LocalizationTask on PhantomMaps
 
 The list is closed. A recipe is only looked at here; everything in it is checked when it is parsed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ from volspine.data.lightning import pl
 
 __all__ = ["Kind", "kind_of"]
 
-_KEY, _OPTION = "localizer", "--model.localizer"
+_LOCALIZER, _LOCALIZER_OPTION = "localizer", "--model.localizer"
+_LEVEL_GRADER = "LevelGrader"
 
 
 class Kind(NamedTuple):
@@ -37,17 +39,43 @@ class Kind(NamedTuple):
 
 def kind_of(arguments: Sequence[str]) -> Kind:
     """Return which task the options and the recipes they name configure."""
-    configures = any(word.startswith(_OPTION) for word in arguments)
-    if configures or any(_KEY in _model_of(path) for path in _recipes(arguments)):
+    models = [_model_of(path) for path in _recipes(arguments)]
+    if _names_localizer(arguments) or any(_LOCALIZER in model for model in models):
         from volspine.data.phantom_maps import PhantomMaps
         from volspine.tasks.localization import LocalizationTask
 
         return Kind(LocalizationTask, PhantomMaps, "val/error")
+    if _names_level_grader(arguments) or any(map(_is_level_grader, models)):
+        from volspine.data.level_datamodule import LevelCrops
+        from volspine.tasks.level_grading import LevelGradingTask
+
+        return Kind(LevelGradingTask, LevelCrops, "val/score")
     from volspine.data.datamodule import RsnaDataModule
     from volspine.tasks.grading import GradingTask
 
     link = ("data.grid.shape", "model.grader.init_args.shape")
     return Kind(GradingTask, RsnaDataModule, "val/score", (link,))
+
+
+def _names_localizer(arguments: Sequence[str]) -> bool:
+    return any(word.startswith(_LOCALIZER_OPTION) for word in arguments)
+
+
+def _names_level_grader(arguments: Sequence[str]) -> bool:
+    """Whether an option says so: --model.grader[.class_path][=] LevelGrader."""
+    options = [word.partition("=") for word in arguments]
+    following = [*arguments[1:], ""]
+    return any(
+        name in ("--model.grader", "--model.grader.class_path")
+        and (value or after).endswith(_LEVEL_GRADER)
+        for (name, _, value), after in zip(options, following, strict=True)
+    )
+
+
+def _is_level_grader(model: Mapping[str, Any]) -> bool:
+    grader = model.get("grader")
+    name = grader.get("class_path") if isinstance(grader, Mapping) else grader
+    return isinstance(name, str) and name.endswith(_LEVEL_GRADER)
 
 
 def _recipes(arguments: Sequence[str]) -> Iterator[Path]:

@@ -77,7 +77,7 @@ class CellPooling(nn.Module, ABC):
     ) -> Float[Tensor, "N d h w"]:
         """Return the share of each cell in what was looked at: the looks' mean, summing to one."""
         weights = self.weights(self._cells(features), _measured(features, covered))
-        return weights.mean(dim=1).unflatten(-1, features.shape[2:])
+        return weights.mean(dim=1).reshape(-1, *features.shape[2:])
 
     def _cells(self, features: Tensor) -> Tensor:
         normalised: Tensor = self.norm(features.flatten(2).transpose(1, 2))

@@ -7,7 +7,7 @@ one, by the same numbers: when the sides of a study change places, so do its gra
 canal alone look different in the mirror.
 
 Every token is graded on its own as well, by a linear map and the link of all: training then tells
-each view what is wrong with it, however much the other views know (`losses.GradingLoss`).
+each view what is wrong with it, however much the other views know (`level_loss.LevelLoss`).
 
 A grader is built from plain data; nothing in a recipe is imported.
 
@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS
+from volspine.anatomy import LEVELS, TARGETS
 from volspine.models.backbones import Backbone
 from volspine.models.heads import Head
 from volspine.models.level_cells import CELL_POOLINGS, CellPooling
@@ -42,7 +42,7 @@ from volspine.models.parts import (
     split_part,
     without_weights,
 )
-from volspine.views import TOKEN_TARGET, TOKEN_VIEW, TOKENS, VIEWS, Patches, View
+from volspine.views import TOKEN_TARGET, TOKENS, VIEWS, Patches, View
 
 __all__ = ["LevelGrader"]
 
@@ -83,7 +83,6 @@ class LevelGrader(nn.Module):
     reader: Tensor
     order: Tensor
     level: Tensor
-    protocol: Tensor
     members: Tensor
 
     def __init__(
@@ -142,7 +141,7 @@ class LevelGrader(nn.Module):
             stacked = torch.cat([images[v].flatten(0, 1) for v in alike])[:, None]
             parts = self.trunk(stacked).split([images[v].shape[:2].numel() for v in alike])
             for v, part in zip(alike, parts, strict=True):
-                maps[v] = part.unflatten(0, images[v].shape[:2])
+                maps[v] = part.reshape(*images[v].shape[:2], *part.shape[1:])
         return tuple(maps)
 
     def grade(self, maps: Maps, covered: Covered) -> Graded:
@@ -165,8 +164,12 @@ class LevelGrader(nn.Module):
         looked = [self._evenly(v, patches.images[v]) for v in range(len(VIEWS))]
         for each, cells in zip(self.readers, self.cells, strict=True):
             seen = cast("Tensor", maps[each.view])[:, each.rows].flatten(0, 1)
-            shares = cells.look(seen, there[each.view][:, each.rows].flatten(0, 1))
-            looked[each.view][:, each.rows] = shares.unflatten(0, (-1, len(each.tokens)))
+            shares = cast("CellPooling", cells).look(
+                seen, there[each.view][:, each.rows].flatten(0, 1)
+            )
+            looked[each.view][:, each.rows] = shares.reshape(
+                -1, len(each.tokens), *shares.shape[1:]
+            )
         return self._oriented(tuple(looked))
 
     def _oriented(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -178,20 +181,16 @@ class LevelGrader(nn.Module):
         for each, cells in zip(self.readers, self.cells, strict=True):
             view = cast("Tensor", maps[each.view])[:, each.rows]
             token = cells(view.flatten(0, 1), there[each.view][:, each.rows].flatten(0, 1))
-            said.append(self.dropout(token).float().unflatten(0, view.shape[:2]))
+            said.append(self.dropout(token).float().reshape(*view.shape[:2], -1))
         blank = said[0].new_zeros(len(seen), len(TOKENS), said[0].shape[-1])
         content = blank.index_copy(1, self.order, torch.cat(said, dim=1))
         names = self.embedding[self.reader] + self.level_embedding[self.level]
         return torch.where(seen[..., None], content, 0.0) + names
 
     def _seen(self, covered: Covered) -> Bool[Tensor, "B V"]:
-        """Return which tokens there are; training hides some."""
+        """Return which tokens there are: of patches that are looked at and show something."""
         seen = torch.cat([(c > 0).any(dim=-1) for c in covered], dim=1)
-        mine = torch.zeros_like(seen[0]).index_fill(0, self.order, value=True)
-        if self.training and self.options.view_dropout:
-            kept = torch.rand(len(seen), len(PROTOCOLS), device=seen.device)
-            seen = seen & (kept >= self.options.view_dropout)[:, self.protocol]
-        return seen & mine
+        return seen & torch.zeros_like(seen[0]).index_fill(0, self.order, value=True)
 
     def _of_targets(self, tokens: Tensor, seen: Tensor) -> Tensor:
         """Return the mean of each target's tokens: of those seen, or if there is none, of all."""
@@ -231,7 +230,7 @@ class LevelGrader(nn.Module):
         self.alone_bias = nn.Parameter(torch.zeros(readers, scores))
 
     def _register_order(self) -> None:
-        """Say of every token who reads it, its level, its protocol and its target."""
+        """Say of every token who reads it, its level and its target."""
         reader = torch.zeros(len(TOKENS), dtype=torch.long)
         for n, each in enumerate(self.readers):
             reader[list(each.tokens)] = n
@@ -240,7 +239,6 @@ class LevelGrader(nn.Module):
             "reader": reader,
             "order": torch.tensor([n for each in self.readers for n in each.tokens]),
             "level": torch.tensor([LEVELS.index(TARGETS[t].level) for t in TOKEN_TARGET]),
-            "protocol": torch.tensor([PROTOCOLS.index(VIEWS[v].protocol) for v in TOKEN_VIEW]),
             "members": (targets == torch.arange(len(TARGETS))[:, None]).float(),
         }
         for name, table in tables.items():

@@ -59,7 +59,6 @@ class TokenOptions:
         within_level: Whether tokens of a level attend to one another.
         across_levels: Whether tokens of a place attend to those at other levels.
         dropout: Share of a token's numbers that training silences at random.
-        view_dropout: Share of a study's protocols that training hides at random.
 
     Raises:
         ConfigurationError: If a number cannot work.
@@ -72,18 +71,16 @@ class TokenOptions:
     within_level: bool = True
     across_levels: bool = True
     dropout: float = 0.1
-    view_dropout: float = 0.05
 
     def __post_init__(self) -> None:
-        shares = (self.dropout, self.view_dropout)
         counts = (self.width, self.heads, self.layers)
-        if min(counts) < 1 or self.width % self.heads or not all(0 <= s < 1 for s in shares):
+        if min(counts) < 1 or self.width % self.heads or not 0 <= self.dropout < 1:
             raise ConfigurationError(
                 f"tokens of width {self.width} with {self.heads} heads, {self.layers} layers and "
-                f"dropout {shares} cannot be",
-                remedy="use a width that is a multiple of heads, a layer or more, and shares from "
-                "0 to below 1",
-                code="VS-CFG-049",
+                f"dropout {self.dropout:g} cannot be",
+                remedy="use a width that is a multiple of heads, a layer or more, and dropout "
+                "from 0 to below 1",
+                code="VS-CFG-151",
             )
 
 
@@ -123,14 +120,16 @@ class Attention(nn.Module):
         return result
 
     def _attend(self, tokens: Tensor, seen: Tensor) -> Tensor:
-        split = self.ask(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        asked: Tensor = self.ask(tokens)
+        split = asked.reshape(*tokens.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = split.unbind(0)  # G H S E/H
         scores = (query @ key.transpose(-1, -2)).float() * query.shape[-1] ** -0.5
         scores = scores + self.bias.float()[:, self.relations]
         scores = scores.masked_fill(~seen[:, None, None, :], _NEVER)
         # The silent one scores 0 and says nothing: it only takes its share of the softmax.
         weights = F.pad(scores, (0, 1)).softmax(dim=-1)[..., :-1]
-        return (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)
+        heard: Tensor = weights.to(value.dtype) @ value
+        return heard.transpose(1, 2).flatten(2)
 
 
 class TokenTransformer(nn.Module):
@@ -165,15 +164,21 @@ class TokenTransformer(nn.Module):
             tokens: In the order of `TOKENS`.
             seen: Which of them there are.
         """
-        x, there = tokens.unflatten(1, (PLACES, -1)), seen.unflatten(1, (PLACES, -1))
+        # Levels outermost, then places: B L P E.
+        x = tokens.reshape(len(tokens), PLACES, -1, tokens.shape[-1]).transpose(1, 2)
+        there = seen.reshape(len(seen), PLACES, -1).transpose(1, 2)
         for n in range(max(len(self.within), len(self.across))):
             for inner in self.within[n : n + 1]:
-                y = inner(x.transpose(1, 2).flatten(0, 1), there.transpose(1, 2).flatten(0, 1))
-                x = y.unflatten(0, (len(x), -1)).transpose(1, 2)
+                x = _in_groups(inner, x, there)
             for outer in self.across[n : n + 1]:
-                y = outer(x.flatten(0, 1), there.flatten(0, 1))
-                x = y.unflatten(0, (len(x), -1))
-        return x.flatten(1, 2)
+                x = _in_groups(outer, x.transpose(1, 2), there.transpose(1, 2)).transpose(1, 2)
+        return x.transpose(1, 2).flatten(1, 2)
+
+
+def _in_groups(attention: nn.Module, tokens: Tensor, seen: Tensor) -> Tensor:
+    """Let tokens, (B, groups, S, E), attend to those of their group."""
+    result: Tensor = attention(tokens.flatten(0, 1), seen.flatten(0, 1))
+    return result.reshape(tokens.shape)
 
 
 def _relations_of_places(*, share_sides: bool) -> list[list[int]]:

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from volspine.anatomy import TARGETS, Finding, Grade
 from volspine.errors import ConfigurationError
-from volspine.models.grader import Graded
+from volspine.models.parts import Graded
 
 __all__ = [
     "GradingLoss",
     "any_severe_loss",
     "cell_strides",
     "grade_loss",
+    "grade_nll",
     "guidance_loss",
     "guidance_target",
     "masked_mean",
@@ -62,13 +63,28 @@ def grade_loss(
         balance: `rows`: every known grade counts alike; `findings`: canal, foramen and recess
             count alike, however many of their grades are known.
     """
-    nll = -log_probs.gather(-1, grades.clamp_min(0)[..., None])[..., 0]
-    weights = _row_weights(grades, grade_weights, like=nll)
+    nll, weights = grade_nll(log_probs, grades, grade_weights)
     if balance == "rows":
         return masked_mean(nll, weights)
     parts = torch.stack([masked_mean(nll[:, t], weights[:, t]) for t in _FINDINGS])
     known = torch.stack([weights[:, t].sum() > 0 for t in _FINDINGS])
     return masked_mean(parts, known.to(parts.dtype))
+
+
+def grade_nll(
+    log_probs: Float[Tensor, "B T K"],
+    grades: Int[Tensor, "B T"],
+    grade_weights: Sequence[float] | None = None,
+) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:
+    """Return the negative log-likelihood of each grade and its weight, 0 where it is missing.
+
+    Args:
+        log_probs: Log-probability of every grade.
+        grades: True grades; -1 where missing.
+        grade_weights: Weight by the true grade; all 1 if omitted.
+    """
+    nll = -log_probs.gather(-1, grades.clamp_min(0)[..., None])[..., 0]
+    return nll, _row_weights(grades, grade_weights, like=nll)
 
 
 def any_severe_loss(

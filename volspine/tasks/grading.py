@@ -33,6 +33,7 @@ from volspine.jobs import write_text
 from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
+from volspine.models.parts import Graded
 from volspine.tasks.evaluation import Evaluation, evaluate, predictions_csv
 from volspine.tasks.plain import (
     CHECKPOINT_KEY,
@@ -63,6 +64,12 @@ class GradingTask(pl.LightningModule):
         seed: Of dropout.
     """
 
+    DATA: type[pl.LightningDataModule] = RsnaDataModule
+    """What it learns from."""
+
+    LOSS: type[GradingLoss] = GradingLoss
+    """What it learns by, unless told."""
+
     def __init__(
         self,
         grader: nn.Module,
@@ -80,7 +87,7 @@ class GradingTask(pl.LightningModule):
             self.save_hyperparameters(logger=False)
         drop_unplain_hyperparameters(self)
         self.grader = grader
-        self.loss = loss or GradingLoss()
+        self.loss = loss or self.LOSS()
         self.make_optimizer = optimizer
         self.schedule = schedule
         self.average_mirrors = average_mirrors
@@ -91,14 +98,31 @@ class GradingTask(pl.LightningModule):
         self._seen: list[Seen] = []
         self._trained_on: list[str] = []
 
-    def forward(self, volume: Tensor) -> Tensor:
-        """Return the probability of every grade, (B, 25, 3)."""
-        direct: Tensor = self.grader(volume).log_probs.float().exp()
+    def forward(self, seen: Any) -> Tensor:
+        """Return the probability of every grade, (B, 25, 3), of what the grader reads."""
+        direct: Tensor = self.grader(seen).log_probs.float().exp()
         if not self.average_mirrors:
             return direct
-        reflected = self.grader(mirror_volume(volume)).log_probs.float().exp()
+        reflected = self.grader(self.mirrored(seen)).log_probs.float().exp()
         both: Tensor = (direct + mirror_targets(reflected)) / 2
         return both
+
+    def seen(self, batch: Batch) -> Any:
+        """Return what the grader reads of a batch."""
+        return batch["volume"]
+
+    def mirrored(self, seen: Any) -> Any:
+        """Return what the grader would read of the same patients' mirror images."""
+        return mirror_volume(seen)
+
+    def losses(self, graded: Graded, batch: Batch) -> dict[str, Tensor]:
+        """Return `loss` and its parts."""
+        parts: dict[str, Tensor] = self.loss(graded, batch)
+        return parts
+
+    def reported(self, probabilities: Tensor) -> Tensor:
+        """Return probabilities as a report gives them."""
+        return probabilities
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, which advances with every step."""
@@ -112,22 +136,29 @@ class GradingTask(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Learn the prior of the training split, start from it, and write the split down."""
-        data = self._data()
-        self.known = frequencies(data.known_grades())
+        self.known = frequencies(self._data().known_grades())
         start_from = getattr(getattr(self.grader, "link", None), "start_from", None)
         if start_from is not None and self.trainer.ckpt_path is None:
             start_from(torch.tensor(self.known, dtype=torch.float32))
-        self._trained_on = [_fingerprint(s.key) for n in ("train", "val") for s in data.studies(n)]
+        self._trained_on = [_fingerprint(key) for key in self.keys_of("train", "val")]
         if self.trainer.is_global_zero:
-            write_split(data.split, self._folder() / "split.json")
+            self.write_down()
+
+    def keys_of(self, *sets: str) -> list[str]:
+        """Return the names of the studies of some sets."""
+        return [study.key for name in sets for study in self._data().studies(name)]
+
+    def write_down(self) -> None:
+        """Write down which studies are in which set."""
+        write_split(self._data().split, self._folder() / "split.json")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         del batch_idx
         # Dropout then depends on seed and step alone, and a resumed run repeats an unbroken one.
         torch.manual_seed(1_000_003 * self.seed + self.global_step)
-        graded = self.grader(batch["volume"])
-        parts = self.loss(graded._replace(log_probs=graded.log_probs.float()), batch)
+        graded = self.grader(self.seen(batch))
+        parts = self.losses(graded._replace(log_probs=graded.log_probs.float()), batch)
         size = len(batch["study_id"])
         named = {f"train/{name}": value.detach() for name, value in parts.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=size)
@@ -138,7 +169,7 @@ class GradingTask(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch."""
         del batch_idx
-        self._metric.update(self(batch["volume"]).double(), batch["grades"])
+        self._metric.update(self(self.seen(batch)).double(), batch["grades"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the challenge's score and its terms, after the decision layer."""
@@ -150,7 +181,8 @@ class GradingTask(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Remember what was said about a batch."""
         del batch_idx
-        self._seen.append((self(batch["volume"]).double(), batch["grades"], batch["study_id"]))
+        probabilities = self.reported(self(self.seen(batch)).double())
+        self._seen.append((probabilities, batch["grades"], batch["study_id"]))
 
     def on_test_epoch_end(self) -> None:
         """Evaluate beside the prior; write `test_metrics.json` and the predictions."""
@@ -219,18 +251,19 @@ class GradingTask(pl.LightningModule):
         self._seen.clear()
         return probabilities, grades, keys
 
-    def _data(self) -> RsnaDataModule:
+    def _data(self) -> Any:
         data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, RsnaDataModule):
+        if not isinstance(data, self.DATA):
             raise ConfigurationError(
-                "the task was given no RsnaDataModule",
+                f"the task was given no {self.DATA.__name__}",
                 remedy="pass datamodule= to the Trainer",
                 code="VS-CFG-082",
             )
         return data
 
     def _recipe(self) -> dict[str, Any]:
-        return self._data().recipe()
+        recipe: dict[str, Any] = self._data().recipe()
+        return recipe
 
     def _folder(self) -> Path:
         return Path(self.trainer.default_root_dir)

@@ -1,0 +1,121 @@
+"""The loss of a level-mode grader: grades, every view on its own, any severe, and the mirror.
+
+    loss = grades + v views + a any_severe + m mirror
+
+`views` is the negative log-likelihood of what each token alone says, each view counting alike;
+`mirror` is the mean squared difference between a study's severities and those of its mirror image,
+with sides exchanged.
+
+Shapes:
+    B  studies    T  targets    K  grades    V  tokens
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from volspine.errors import ConfigurationError
+from volspine.models.losses import GradingLoss, grade_nll, masked_mean
+from volspine.models.mirror import mirror_targets
+from volspine.models.parts import Graded
+from volspine.views import TOKEN_TARGET, TOKEN_VIEW, VIEWS
+
+__all__ = ["LevelLoss", "mirror_loss", "view_loss"]
+
+_VIEWS = tuple([n for n, v in enumerate(TOKEN_VIEW) if v == view] for view in range(len(VIEWS)))
+
+
+def view_loss(
+    log_probs: Float[Tensor, "B V K"],
+    seen: Bool[Tensor, "B V"],
+    grades: Int[Tensor, "B T"],
+    *,
+    grade_weights: Sequence[float] | None = None,
+) -> Float[Tensor, ""]:
+    """Return the mean negative log-likelihood of the known grades by the tokens that were seen.
+
+    Args:
+        log_probs: Log-probability of every grade as each token alone gives it.
+        seen: Which tokens there were.
+        grades: True grades; -1 where missing.
+        grade_weights: Weight of a row by its true grade; all 1 if omitted.
+    """
+    shown = torch.where(seen, grades[:, list(TOKEN_TARGET)], -1)
+    nll, weights = grade_nll(log_probs, shown, grade_weights)
+    parts = torch.stack([masked_mean(nll[:, n], weights[:, n]) for n in _VIEWS])
+    known = torch.stack([weights[:, n].sum() > 0 for n in _VIEWS])
+    return masked_mean(parts, known.to(parts.dtype))
+
+
+def mirror_loss(
+    severity: Float[Tensor, "B T"], mirrored: Float[Tensor, "B T"]
+) -> Float[Tensor, ""]:
+    """Return how much a study and its mirror image differ, sides exchanged: the mean square.
+
+    Example:
+        >>> same = torch.arange(25.0)[None]
+        >>> mirror_loss(same, mirror_targets(same))
+        tensor(0.)
+    """
+    return (severity - mirror_targets(mirrored)).square().mean()
+
+
+class LevelLoss(GradingLoss):
+    """The training loss of a level-mode grader.
+
+    Args:
+        views: Weight of `view_loss`; 0 leaves it out.
+        any_severe: Weight of `losses.any_severe_loss`; 0 leaves it out.
+        mirror: Weight of `mirror_loss`, for which every study is graded twice; 0 leaves it out.
+        grade_weights: Weight of a row by its true grade; all 1 if omitted.
+        balance: See `losses.grade_loss`.
+
+    Raises:
+        ConfigurationError: If a weight is negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        views: float = 0.3,
+        any_severe: float = 0.0,
+        mirror: float = 0.0,
+        grade_weights: Sequence[float] | None = None,
+        balance: Literal["rows", "findings"] = "findings",
+    ) -> None:
+        super().__init__(any_severe=any_severe, grade_weights=grade_weights, balance=balance)
+        if min(views, mirror) < 0:
+            raise ConfigurationError(
+                "a weight of the loss is negative",
+                remedy="give weights of zero or more",
+                code="VS-CFG-046",
+            )
+        self.views, self.mirror = views, mirror
+
+    def forward(
+        self, graded: Graded, batch: Mapping[str, Any], mirrored: Graded | None = None
+    ) -> dict[str, Tensor]:
+        """Return `loss`, the weighted sum, and each part of it by name.
+
+        Args:
+            graded: What the grader said.
+            batch: `grades`.
+            mirrored: What it said of the mirror images, if that is known.
+        """
+        parts = super().forward(graded, batch)
+        total = parts.pop("loss")
+        if self.views and graded.view_log_probs is not None and graded.seen is not None:
+            parts["views"] = view_loss(
+                graded.view_log_probs,
+                graded.seen,
+                batch["grades"],
+                grade_weights=self.grade_weights,
+            )
+            total = total + self.views * parts["views"]
+        if self.mirror and mirrored is not None:
+            parts["mirror"] = mirror_loss(graded.severity, mirrored.severity)
+            total = total + self.mirror * parts["mirror"]
+        return {"loss": total, **parts}

@@ -73,6 +73,6 @@ def _coloured(image: Tensor, colours: Colours, generator: torch.Generator) -> Te
     line = torch.linspace(-0.5, 0.5, image.shape[-1], device=image.device)
     rows, columns = (torch.exp2(s[..., None] * line) for s in colours.slope.unbind(-1))
     field = gain * rows[..., None, :, None] * columns[..., None, None, :]
-    value = (image + 1.0).clamp(min=0.0).pow(gamma) * field
+    value = (image + 1.0).clamp_(min=0.0).pow_(gamma).mul_(field).sub_(1.0)
     drawn = torch.empty_like(image).normal_(generator=generator)
-    return torch.where(measured, value - 1.0 + noise * drawn, 0.0)
+    return torch.where(measured, value.addcmul_(drawn, noise), 0.0)

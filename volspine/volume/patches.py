@@ -39,6 +39,7 @@ _FAR = 1e4
 
 _LEVEL = tuple(LEVELS.index(TARGETS[t].level) for t in TOKEN_TARGET)
 _PROTOCOL = tuple(PROTOCOLS.index(VIEWS[v].protocol) for v in TOKEN_VIEW)
+_IS_AXIAL = tuple(VIEWS[v].protocol is Protocol.AXIAL_T2 for v in TOKEN_VIEW)
 _IS_RIGHT = tuple(TARGETS[t].side is Side.RIGHT for t in TOKEN_TARGET)
 _OTHER_SIDE = tuple(MIRRORED_INDEX[t] for t in TOKEN_TARGET)
 
@@ -60,16 +61,22 @@ class Moves(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """Where each token is looked for: one entry a study and token, (B, N, ...).
+    """Where each token is looked for, (B, N, ...).
 
-    `place` is slice, row and column in the crop; `pixel_mm` the crop's along rows and columns;
-    `side` -1 where shown mirrored.
+    Attributes:
+        depth: Slice of the landmark in its crop.
+        is_there: Whether the target was located.
+        along: -1 where slices are shown from last to first, else 1.
+        middle: (B, N, 2) row and column of the middle of the patch.
+        per_mm: (B, N, 2, 2) from mm along the patch's rows and columns to rows and columns of the
+            crop.
     """
 
-    place: Tensor
+    depth: Tensor
     is_there: Tensor
-    pixel_mm: Tensor
-    side: Tensor
+    along: Tensor
+    middle: Tensor
+    per_mm: Tensor
 
 
 def tokens_of(view: int) -> slice:
@@ -96,40 +103,54 @@ def cut_patches(
             grades that belong to such patches are those of `MIRRORED_INDEX`.
     """
     seen = _seen(crops.affine_lps, points_mm.to(crops.affine_lps), flip)
+    seen = _moved(seen, moves)
     values, masks = _by_protocol(crops)
     images, covered = [], []
     for number, view in enumerate(VIEWS):
         tokens = tokens_of(number)
         mine = _Seen(*(part[:, tokens] for part in seen))
-        lattice = _lattice(view, mine, moves and _moves_of(moves, tokens))
         protocol = PROTOCOLS.index(view.protocol)
-        picks, is_there = _picked(view, mine, tokens, len(values[protocol][0, 0]))
-        images.append(_sampled(values[protocol], picks, lattice) * is_there[..., None, None])
-        covered.append(_share(masks[protocol], picks, lattice) * is_there)
+        picks, is_there = _picked(view, mine, tokens, masks[protocol].shape[2])
+        images.append(_sampled(view, values[protocol], mine, picks) * is_there[..., None, None])
+        covered.append(_share(view, masks[protocol], mine, picks) * is_there)
     return Patches(tuple(images), tuple(covered))
 
 
 def _seen(affine: Tensor, points_mm: Tensor, flip: Tensor | None) -> _Seen:
     """Return where each token is; a study's mirror image shows the other side in its place."""
-    device = affine.device
-    target, other, is_right = (
-        torch.tensor(row, device=device)[None].expand(len(affine), -1)
-        for row in (TOKEN_TARGET, _OTHER_SIDE, _IS_RIGHT)
+    target, other, is_right, is_axial = (
+        torch.tensor(row, device=affine.device)[None].expand(len(affine), -1)
+        for row in (TOKEN_TARGET, _OTHER_SIDE, _IS_RIGHT, _IS_AXIAL)
     )
     if flip is not None:
-        flip = flip.to(device)[:, None]
+        flip = flip.to(affine.device)[:, None]
         target, is_right = torch.where(flip, other, target), is_right ^ flip
     point = points_mm.gather(1, target[..., None].expand(-1, -1, 3))
     linear = affine[:, :, :, :3, :3]
-    inverse = torch.linalg.inv(linear)[:, _LEVEL, _PROTOCOL]
+    inverse = torch.linalg.inv_ex(linear).inverse[:, _LEVEL, _PROTOCOL]
     index = (inverse @ (point - affine[:, _LEVEL, _PROTOCOL, :3, 3])[..., None])[..., 0]
     is_there = index.isfinite().all(dim=-1)
+    index = torch.where(is_there[..., None], index, 0.0).clamp(-_FAR, _FAR)
+    per_mm = 1.0 / linear.norm(dim=-2)[:, _LEVEL, _PROTOCOL, 1:]
+    per_mm[..., 1] *= torch.where(is_right & is_axial, -1.0, 1.0)
     return _Seen(
-        place=torch.where(is_there[..., None], index, 0.0).clamp(-_FAR, _FAR),
+        depth=index[..., 0],
         is_there=is_there,
-        pixel_mm=linear.norm(dim=-2)[:, _LEVEL, _PROTOCOL, 1:],
-        side=torch.where(is_right, -1, 1),
+        along=torch.where(is_right & ~is_axial, -1, 1),
+        middle=index[..., 1:],
+        per_mm=torch.diag_embed(per_mm),
     )
+
+
+def _moved(seen: _Seen, moves: Moves | None) -> _Seen:
+    """Return where tokens are looked for after they were moved."""
+    if moves is None:
+        return seen
+    turn, zoom, shift_mm = (part.to(seen.middle) for part in moves)
+    cosine, sine = turn.cos() / zoom, turn.sin() / zoom
+    map_ = torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(*cosine.shape, 2, 2)
+    shift = (seen.per_mm @ shift_mm[..., None])[..., 0]
+    return seen._replace(middle=seen.middle + shift, per_mm=seen.per_mm @ map_)
 
 
 def _by_protocol(crops: StudyCrops) -> tuple[list[Tensor], list[Tensor]]:
@@ -138,34 +159,11 @@ def _by_protocol(crops: StudyCrops) -> tuple[list[Tensor], list[Tensor]]:
     masks = [*crops.sagittal_mask.unbind(2)]
     images.insert(_AXIAL, crops.axial)
     masks.insert(_AXIAL, crops.axial_mask)
-    return [(i.float() - 1.0) * m for i, m in zip(images, masks, strict=True)], masks
-
-
-def _moves_of(moves: Moves, tokens: slice) -> Moves:
-    return Moves(*(part if part.shape[1] == 1 else part[:, tokens] for part in moves))
-
-
-def _lattice(view: View, seen: _Seen, moves: Moves | None) -> Tensor:
-    """Return row and column in the crop for every pixel of a patch, (B, T, S, S, 2) float32."""
-    line = torch.arange(view.pixels, device=seen.place.device, dtype=torch.float64)
-    line = (line - (view.pixels - 1) / 2) * view.pixel_mm
-    offset = torch.stack(torch.meshgrid(line, line, indexing="ij"), dim=-1)
-    if moves is not None:
-        offset = _moved(offset, Moves(*(part.to(line) for part in moves)))
-    offset = offset / seen.pixel_mm[:, :, None, None]
-    if view.protocol is Protocol.AXIAL_T2:
-        offset = torch.stack([offset[..., 0], offset[..., 1] * seen.side[:, :, None, None]], dim=-1)
-    return (seen.place[:, :, None, None, 1:] + offset).float()
-
-
-def _moved(offset: Tensor, moves: Moves) -> Tensor:
-    """Return where in the plane each pixel (S, S, 2) of a patch looks, (B, T, S, S, 2), mm."""
-    cosine, sine = moves.turn.cos(), moves.turn.sin()
-    turn = torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(*cosine.shape, 2, 2)
-    map_ = (turn / moves.zoom[..., None, None])[:, :, None]
-    flat = offset.reshape(1, 1, -1, 2, 1)
-    looked = (map_ @ flat)[..., 0] + moves.shift_mm[:, :, None]
-    return looked.reshape(*looked.shape[:2], *offset.shape)
+    values = [
+        torch.where(mask, image, 1.0).float().sub_(1.0)
+        for image, mask in zip(images, masks, strict=True)
+    ]
+    return values, masks
 
 
 def _picked(view: View, seen: _Seen, tokens: slice, slices: int) -> tuple[Tensor, Tensor]:
@@ -177,33 +175,46 @@ def _picked(view: View, seen: _Seen, tokens: slice, slices: int) -> tuple[Tensor
         tokens: Which they are.
         slices: Of a crop.
     """
-    device = seen.place.device
-    step = (torch.arange(view.slices, device=device) - view.slices // 2).expand(1, 1, -1)
-    if view.protocol is not Protocol.AXIAL_T2:
-        step = step * seen.side[..., None]
-    nearest = seen.place[..., 0].round().long()
-    number = nearest[..., None] + step
+    device = seen.depth.device
+    step = torch.arange(view.slices, device=device) - view.slices // 2
+    number = seen.depth.round().long()[..., None] + seen.along[..., None] * step
     is_there = (number >= 0) & (number < slices) & seen.is_there[..., None]
     level = torch.tensor(_LEVEL[tokens], device=device)[:, None]
-    study = torch.arange(len(nearest), device=device)[:, None, None]
+    study = torch.arange(len(number), device=device)[:, None, None]
     return (study * len(LEVELS) + level) * slices + number.clamp(0, slices - 1), is_there
 
 
-def _sampled(values: Tensor, picks: Tensor, lattice: Tensor) -> Tensor:
-    """Return slices (B, T, D) of crops (B, 5, D, H, W) at a lattice: (B, T, D, S, S)."""
-    slices = values.flatten(0, 2)[picks.flatten(0, 1)]
-    sizes = torch.tensor(values.shape[-2:], device=lattice.device)
-    grid = (lattice * (2.0 / (sizes - 1)) - 1.0).flip(-1).flatten(0, 1)
+def _line(view: View, like: Tensor) -> Tensor:
+    """Return the millimetres from the middle of a patch to each row, or column, (S,)."""
+    line = torch.arange(view.pixels, device=like.device, dtype=like.dtype)
+    return (line - (view.pixels - 1) / 2) * view.pixel_mm
+
+
+def _lattice(seen: _Seen, line: Tensor) -> Tensor:
+    """Return row and column in the crop, (B, T, S, S, 2), for rows and columns in mm."""
+    map_ = seen.per_mm[:, :, None, None].to(line.dtype)
+    middle = seen.middle[:, :, None, None].to(line.dtype)
+    return middle + map_[..., 0] * line[:, None, None] + map_[..., 1] * line[:, None]
+
+
+def _sampled(view: View, values: Tensor, seen: _Seen, picks: Tensor) -> Tensor:
+    """Return slices (B, T, D) of crops (B, 5, D, H, W) as patches: (B, T, D, S, S)."""
+    half = (torch.tensor(values.shape[-2:], device=values.device) - 1) / 2
+    scaled = seen._replace(
+        middle=(seen.middle / half - 1.0).flip(-1), per_mm=(seen.per_mm / half[:, None]).flip(-2)
+    )  # Columns first, and from -1 to 1, as `grid_sample` counts.
+    grid = _lattice(scaled, _line(view, values)).flatten(0, 1)
+    slices = values.flatten(0, 2).index_select(0, picks.flatten())
+    slices = slices.reshape(-1, picks.shape[2], *values.shape[-2:])
     found = F.grid_sample(slices, grid, padding_mode="zeros", align_corners=True)
     return found.reshape(*picks.shape[:2], *found.shape[1:])
 
 
-def _share(masks: Tensor, picks: Tensor, lattice: Tensor) -> Tensor:
+def _share(view: View, masks: Tensor, seen: _Seen, picks: Tensor) -> Tensor:
     """Return how much of every slice of a patch was measured, (B, T, D), by some of its pixels."""
     height, width = masks.shape[-2:]
-    last = lattice.shape[2] - 1
-    some = torch.linspace(0, last, _COUNTED, device=lattice.device).round().long()
-    place = lattice[:, :, some][:, :, :, some].round().long()
+    some = torch.linspace(0, view.pixels - 1, _COUNTED, device=masks.device).round().long()
+    place = _lattice(seen, _line(view, seen.middle)[some]).round().long()
     row, column = place.unbind(-1)
     is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     pixel = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)

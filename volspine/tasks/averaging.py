@@ -1,0 +1,103 @@
+"""A running average of the weights that also works with several processes and where a run resumes.
+
+The average follows the weights after every step, quickly at first and slowly later
+(`callbacks.ema_step`):
+
+    average <- keep average + (1 - keep) weights
+
+Validation and test see the average, and a checkpoint's state is the average, so that whoever reads
+one gets it; the weights that training goes on from lie beside it. Every process averages the same
+weights, so nothing is sent between them.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from volspine.data.lightning import pl
+from volspine.errors import ConfigurationError
+from volspine.tasks.callbacks import ema_step
+
+__all__ = ["RunningAverage"]
+
+_WEIGHTS = "current_model_state"
+
+
+class RunningAverage(pl.Callback):
+    """Validate, keep and test a running average of the weights.
+
+    Args:
+        decay: Share of the average that a step keeps, once the run is long.
+
+    Raises:
+        ConfigurationError: If the share is not from 0 to below 1.
+    """
+
+    def __init__(self, decay: float = 0.99) -> None:
+        if not 0 <= decay < 1:
+            raise ConfigurationError(
+                f"an average that keeps {decay:g} of itself is impossible",
+                remedy="give a decay from 0 to below 1",
+                code="VS-CFG-152",
+            )
+        self.decay = decay
+        self._average: dict[str, Tensor] | None = None
+        self._step = 0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin with the weights as they are, unless a checkpoint brought an average."""
+        self._step = trainer.global_step
+        if self._average is None:
+            self._average = {n: p.detach().clone() for n, p in pl_module.named_parameters()}
+        else:
+            device = pl_module.device
+            self._average = {n: each.to(device) for n, each in self._average.items()}
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Follow the weights if they moved."""
+        if self._average is None or trainer.global_step == self._step:
+            return
+        share = 1 - ema_step(self._step, self.decay)
+        self._step = trainer.global_step
+        for name, weights in pl_module.named_parameters():
+            self._average[name].lerp_(weights, share)
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the average in place of the weights while a run validates."""
+        if trainer.state.fn == "fit":
+            self._exchange(pl_module)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the weights back."""
+        if trainer.state.fn == "fit":
+            self._exchange(pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Make the average the checkpoint's state, and put the weights beside it."""
+        del trainer, pl_module
+        if self._average is not None:
+            state = checkpoint["state_dict"]
+            checkpoint[_WEIGHTS] = state
+            checkpoint["state_dict"] = {**state, **{n: t.clone() for n, t in self._average.items()}}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on from the weights; the average is what has been loaded."""
+        if trainer.state.fn == "fit" and _WEIGHTS in checkpoint:
+            self._average = {n: p.detach().clone() for n, p in pl_module.named_parameters()}
+            pl_module.load_state_dict(checkpoint[_WEIGHTS])
+
+    @torch.no_grad()
+    def _exchange(self, module: pl.LightningModule) -> None:
+        for name, weights in module.named_parameters():
+            if self._average is not None:
+                kept = weights.clone()
+                weights.copy_(self._average[name])
+                self._average[name].copy_(kept)

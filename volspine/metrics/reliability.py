@@ -119,18 +119,18 @@ def reliability(
         probabilities: Calibrated (not decided), shape (N, T, K).
         grades: Labels, shape (N, T); -1 where missing.
         bins: At most; each holds `LEAST_ROWS` rows or more.
-        resamples: Draws of studies for the interval of the ECE.
+        resamples: Draws of studies for the interval of the ECE; 0 for none.
         seed: Of the draws.
 
     Raises:
         ConfigurationError: If shapes or numbers do not fit.
     """
     p, labels = _checked(probabilities, grades)
-    if bins < 1 or resamples < 1:
-        raise _bad("bins and resamples must be at least one")
+    if bins < 1 or resamples < 0:
+        raise _bad("bins must be at least one and resamples not negative")
     n = len(labels)
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=resamples) if n else np.zeros((1, 0), int)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=resamples) if n else np.zeros((0, 0), int)
     return {
         finding.term: {
             event: _Rows.of(p, labels, finding=finding, event=event).judge(bins, counts)

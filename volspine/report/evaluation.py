@@ -5,23 +5,36 @@ The page needs no network and no other file, and every text in it is escaped.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from volspine.anatomy import Grade
+from volspine.challenge import GRADE_WEIGHTS
 from volspine.grades import RESEARCH_USE
 from volspine.metrics.bootstrap import Interval, bootstrap_scores
 from volspine.metrics.ordinal import OrdinalScores, confusion, ordinal_scores_by_finding
+from volspine.metrics.reliability import Reliability, reliability
 from volspine.metrics.rsna import RsnaScore, rsna_terms, score_terms
 from volspine.metrics.tables import Frame, read_solution, read_submission
+from volspine.report.diagram import MARGIN, SIZE, panel
 from volspine.report.template import page_template
+from volspine.types import FloatArray
 
 __all__ = ["Evaluation", "evaluate", "render_evaluation"]
 
 CAUTION = (
     "These numbers hold for the studies that were scored. Numbers of synthetic studies (phantoms) "
     "prove the pipeline and say nothing about patients."
+)
+
+UNDONE = (
+    "A submission is weighted for the metric; here its weights are undone, which gives back the "
+    "probabilities that it was made from, but for the level of a canal that the fourth term moved. "
+    "ECE is the mean distance of said from seen; by chance is what it would be if all that was "
+    "said were right. Slope: below 1 is too bold, above 1 too careful."
 )
 
 _LABELS = {
@@ -46,6 +59,8 @@ class Evaluation:
         num_studies: Studies that were scored.
         num_rows: Graded rows that were scored.
         resamples: Bootstrap samples behind the intervals.
+        calibration: Whether what was said came true that often, by finding and event; of the
+            probabilities with the metric's weights undone.
     """
 
     score: RsnaScore
@@ -55,6 +70,7 @@ class Evaluation:
     num_studies: int
     num_rows: int
     resamples: int
+    calibration: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; what is not defined is None."""
@@ -66,6 +82,10 @@ class Evaluation:
             },
             "agreement": {name: _plain(s.to_dict()) for name, s in self.agreement.items()},
             "confusion": [list(row) for row in self.confusion],
+            "calibration": {
+                finding: {event: _plain(judged.to_dict()) for event, judged in events.items()}
+                for finding, events in self.calibration.items()
+            },
             "num_studies": self.num_studies,
             "num_rows": self.num_rows,
             "resamples": self.resamples,
@@ -91,9 +111,28 @@ class Evaluation:
                 f"{'largest probability given':<28}{'kappa':>7}{'accuracy':>10}{'majority':>10}",
                 *kappas,
                 "",
+                *self._calibration_text(),
                 f"{RESEARCH_USE} {CAUTION}",
             ]
         )
+
+    def calibration_rows(self) -> list[tuple[str, str, list[str]]]:
+        """Return finding, event, and ECE, by chance, Brier and slope of each event, as text."""
+        return [
+            (finding.replace("_", " "), event.replace("_", " "), _calibration_numbers(judged))
+            for finding, events in self.calibration.items()
+            for event, judged in events.items()
+        ]
+
+    def _calibration_text(self) -> list[str]:
+        if not self.calibration:
+            return []
+        head = f"{'said and seen, weights undone':<42}{'ECE':>7}{'by chance':>11}{'slope':>8}"
+        rows = [
+            f"{finding:<28}{event:<14}{ece:>7}{chance:>11}{slope:>8}"
+            for finding, event, (ece, _, chance, _, slope, _) in self.calibration_rows()
+        ]
+        return [head, *rows, ""]
 
     def score_rows(self) -> list[tuple[str, str, list[str]]]:
         """Return label, score and intervals of each of the five numbers, as text."""
@@ -142,6 +181,7 @@ def evaluate(
         num_studies=len(truth.studies),
         num_rows=int((truth.grades >= 0).sum()),
         resamples=resamples,
+        calibration=reliability(_undecided(given), truth.grades, resamples=resamples, seed=seed),
     )
 
 
@@ -155,7 +195,37 @@ def render_evaluation(evaluation: Evaluation) -> str:
             for name, s in evaluation.agreement.items()
         ],
         notices=(RESEARCH_USE, CAUTION),
+        undone=UNDONE,
+        size=SIZE,
+        margin=MARGIN,
+        diagrams=[
+            (
+                finding.replace("_", " "),
+                [panel(event.replace("_", " "), judged) for event, judged in events.items()],
+            )
+            for finding, events in evaluation.calibration.items()
+        ],
     )
+
+
+def _undecided(given: FloatArray) -> FloatArray:
+    """Return probabilities without the metric's weights; rows that are not asked for stay 0."""
+    rows = given / np.array(GRADE_WEIGHTS)
+    total = rows.sum(axis=-1, keepdims=True)
+    return np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
+
+
+def _calibration_numbers(judged: Reliability) -> list[str]:
+    low, high, _ = judged.ece_interval
+    slope_low, slope_high, _ = judged.slope_interval
+    return [
+        _number(judged.ece, 3),
+        f"{_number(low, 3)} to {_number(high, 3)}",
+        _number(judged.chance, 3),
+        _number(judged.brier, 3),
+        _number(judged.slope, 2),
+        f"{_number(slope_low, 2)} to {_number(slope_high, 2)}",
+    ]
 
 
 def _measures(scores: OrdinalScores) -> tuple[float, ...]:

@@ -24,11 +24,12 @@ import torch
 from volspine.anatomy import LEVELS, MIRRORED_INDEX, TARGETS, Protocol
 from volspine.inference.bundle import load_bundle
 from volspine.inference.checkpoint import read_localizer
-from volspine.inference.locate import heat_of_views
+from volspine.inference.locate import ZOOMS, heat_of_views
 from volspine.inference.locate_views import View
 from volspine.landmarks import Landmarks
 from volspine.metrics.landmarks import landmark_scores_by_finding, point_errors
 from volspine.models.chain_decode import decode
+from volspine.models.chain_zoom import zoomed_grid
 from volspine.models.localizer import Localizer
 from volspine.phantom.direct import Scan, localizer_example
 from volspine.phantom.scene import Scene
@@ -55,9 +56,9 @@ SUMMARY = (
 
 @dataclass(frozen=True)
 class Case:
-    """One study on a grid, with the places of its 25 targets."""
+    """One study on a grid, seen in each of `ZOOMS`, with the places of its 25 targets."""
 
-    views: list[View]
+    views: dict[float, list[View]]
     grid: Grid
     true_mm: np.ndarray
 
@@ -128,15 +129,20 @@ def made(scene: Scene, low_mm: float = -np.inf, high_mm: float = np.inf) -> Case
     low[2], high[2] = max(low[2], low_mm), min(high[2], high_mm)
     x, y, z = (float(v) for v in (low + high) / 2)
     grid = Grid((4.0, 2.0, 2.0), (24, 96, 128), (x, y, z))
+    views = {zoom: seen(scene, zoomed_grid(grid, zoom), (low_mm, high_mm)) for zoom in ZOOMS}
+    return Case(views, grid, scene.landmarks_mm)
+
+
+def seen(scene: Scene, grid: Grid, ends_mm: tuple[float, float]) -> list[View]:
+    """Return the sagittal series on a grid, without what lies below or above two heights."""
     example = localizer_example(scene.spec, grid, protocols=SAGITTAL, scan=Scan())
     heights = grid.mm_from_index(
         np.arange(float(grid.shape[2]))[:, None] * np.array([0.0, 0.0, 1.0])
     )[:, 2]
-    inside = (heights >= low_mm) & (heights <= high_mm)
+    inside = (heights >= ends_mm[0]) & (heights <= ends_mm[1])
     masks = [mask.numpy() & inside for mask in example.masks]
     pairs = zip(example.images, masks, strict=True)
-    views = [View(image.numpy() * mask, mask) for image, mask in pairs if mask.any()]
-    return Case(views, grid, scene.landmarks_mm)
+    return [View(image.numpy() * mask, mask) for image, mask in pairs if mask.any()]
 
 
 def located(localizer: Localizer, case: Case) -> Landmarks:
@@ -146,7 +152,10 @@ def located(localizer: Localizer, case: Case) -> Landmarks:
 
 def mirror_gap(localizer: Localizer, case: Case, found: Landmarks) -> float:
     """Return how far the points of the mirrored study lie from the mirrored points, at most."""
-    flipped = [View(v.image[::-1].copy(), v.mask[::-1].copy()) for v in case.views]
+    flipped = {
+        zoom: [View(v.image[::-1].copy(), v.mask[::-1].copy()) for v in views]
+        for zoom, views in case.views.items()
+    }
     there = located(localizer, replace(case, views=flipped))
     x = (case.grid.center_mm or (0.0, 0.0, 0.0))[0]
     back = there.points_mm[list(MIRRORED_INDEX)] * [-1.0, 1.0, 1.0] + [2 * x, 0.0, 0.0]

@@ -11,6 +11,7 @@ from tests.models.made_heat import spine
 from volspine.anatomy import LEVELS
 from volspine.landmarks import CHAIN, POINT_OF_TARGET, Landmarks
 from volspine.models.chain_decode import nothing_found
+from volspine.models.chain_zoom import zoomed_grid
 from volspine.models.localizer import Localizer
 from volspine.phantom.scene import Scene
 from volspine.phantom.spec import Cohort, Size, Spec
@@ -102,10 +103,12 @@ def test_a_cut_spine_passes_only_if_all_in_view_is_right_and_nothing_else_is_fou
 def test_what_is_cut_off_was_not_measured(scores, scene) -> None:
     height = float(scene.landmarks_mm[1:3, 2].mean())
     case = scores.made(scene, high_mm=height)
-    for view in case.views:
-        tops = case.grid.mm_from_index(np.argwhere(view.mask).astype(np.float64))[:, 2]
-        assert tops.max() <= height
-        assert not view.image[~view.mask].any()
+    for zoom, views in case.views.items():
+        grid = zoomed_grid(case.grid, zoom)
+        for view in views:
+            tops = grid.mm_from_index(np.argwhere(view.mask).astype(np.float64))[:, 2]
+            assert tops.max() <= height
+            assert not view.image[~view.mask].any()
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Locating: from a study to points in its own space, with a localizer that knows the answer.
 
 The pictures are ramps, value = 1000 + z + 2 x, so that a made-up localizer can tell from what it is
-shown where its grid lies and whether it looks at the mirror image.
+shown where its grid lies, how large its voxels are and whether it looks at the mirror image.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from volspine.anatomy import MIRRORED_INDEX, TARGETS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.errors import ConfigurationError, PixelError
 from volspine.geometry.stack import Stack
-from volspine.inference.locate import NO_SAGITTAL, locate, shift_landmarks
+from volspine.inference.locate import NO_SAGITTAL, ZOOMS, locate, shift_landmarks
 from volspine.inference.locate_views import sagittal_views, view_on_grid
 from volspine.landmarks import CHAIN, MIRRORED_POINT, POINT_OF_TARGET
 from volspine.models.chain_decode import nothing_found
@@ -42,8 +42,10 @@ class Knowing(Localizer):
         k = float(np.argwhere(inside)[:, 2].mean())
         slices = np.flatnonzero(inside.any(axis=(1, 2)))
         right, left = (values[n][inside[n]].mean() for n in slices[[-1, 0]])
-        z = float(values[inside].mean()) - 1000.0 - (k - 63.5) * 2.0
-        grid = Grid((4.0, 2.0, 2.0), SHAPE, (0.0, 0.0, z))
+        both = inside[..., 1:] & inside[..., :-1]
+        step = float(np.diff(values, axis=2)[both].mean())
+        z = float(values[inside].mean()) - 1000.0 - (k - 63.5) * step
+        grid = Grid((2 * step, step, step), SHAPE, (0.0, 0.0, z))
         points = self.points_mm
         if right > left:  # The mirror image: values grow to the patient's left.
             points = points[list(MIRRORED_POINT)] * [-1.0, 1.0, 1.0]
@@ -89,7 +91,7 @@ def test_the_points_of_a_study_are_found_in_its_own_millimetres() -> None:
     localizer = Knowing(points)
     found = locate(study, localizer, device="cpu")
     np.testing.assert_allclose(found.points_mm, points[POINTS_OF], atol=0.3)
-    assert localizer.calls == 4  # Two series, each and its mirror image.
+    assert localizer.calls == 4 * len(ZOOMS)  # Two series, each and its mirror image.
 
 
 def test_a_mirrored_study_gives_the_mirrored_points() -> None:

@@ -1,19 +1,22 @@
 """Locate: a study and a localizer -> 25 landmarks in the patient's millimetres.
 
-    sagittal T2 and T1 on one grid -> network, on each and on its mirror image -> fused heat
-        -> ordered names -> points, spreads, confidences, doubts
+    sagittal T2 and T1 on one grid -> network, on each in several sizes and on its mirror image
+        -> fused heat -> ordered names -> points, spreads, confidences, doubts
 
 The grid lies in the middle of what the sagittal series cover. Where they reach much farther up and
 down than the grid does, as in pictures of the whole spine, it is tried at several heights, moved to
 the middle of the best chain, and looked at again there. The mirror image is looked at with its
 sides swapped back, so a mirrored study gets the mirrored points. Nothing random is drawn.
 
+A chain may slip by one level as a whole where the network takes L5/S1 for S1/S2. It seldom does so
+at every size that it is shown the patient in, so sizes are averaged as series are (`ZOOMS`).
+
 Shapes:
     I, J, K  voxels of the grid, RAS order    A, B, C  cells
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,11 +30,15 @@ from volspine.landmarks import CHAIN, Landmarks
 from volspine.models.chain_decode import Calibration, decode, gather, nothing_found
 from volspine.models.chain_fuse import Told, cell_grid, cell_mask, fuse
 from volspine.models.chain_heat import HeatMaps
+from volspine.models.chain_zoom import unzoomed, zoomed_grid
 from volspine.models.localizer import Localizer, average_mirrors
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid, coverage_mm
 
-__all__ = ["heat_of_views", "locate", "shift_landmarks"]
+__all__ = ["ZOOMS", "heat_of_views", "locate", "shift_landmarks"]
+
+ZOOMS = (0.9, 1.0, 1.12)
+"""How much larger the voxels of the grids are on which a study is looked at."""
 
 TALLER_MM = 84.0
 """A study that reaches this much farther up and down than the grid is looked at piece by piece."""
@@ -76,30 +83,37 @@ def locate(
 
 
 def heat_of_views(
-    views: Sequence[View], grid: Grid, localizer: Localizer, device: torch.device
+    views: Mapping[float, Sequence[View]], grid: Grid, localizer: Localizer, device: torch.device
 ) -> HeatMaps:
-    """Return the fused heat of series on one grid, each looked at together with its mirror image.
+    """Return the fused heat of series, each looked at together with its mirror image.
 
     Args:
-        views: One or more, one of which at least measured something.
-        grid: Of the views, with its centre.
+        views: By zoom, series on the grid that `zoomed_grid` gives for it.
+        grid: Unzoomed, with its centre.
         localizer: On the device.
         device: Where it computes.
 
     Raises:
         GeometryError: If no view measured anything.
     """
-    told = []
-    for view in views:
-        image, mask = (
-            torch.from_numpy(part.astype(np.float32))[None, None].to(device)
-            for part in (view.image, view.mask)
-        )
-        with torch.inference_mode(), exact_arithmetic():
-            located = average_mirrors(localizer, image, mask)
-        heat, offset = (np.asarray(part[0].float().cpu().numpy()) for part in located)
-        told.append(Told(heat, offset, cell_mask(view.mask)))
+    told = [
+        unzoomed(_told(view, localizer, device), zoom)
+        for zoom, several in views.items()
+        for view in several
+        if view.mask.any()
+    ]
     return fuse(told, cell_grid(grid))
+
+
+def _told(view: View, localizer: Localizer, device: torch.device) -> Told:
+    image, mask = (
+        torch.from_numpy(part.astype(np.float32))[None, None].to(device)
+        for part in (view.image, view.mask)
+    )
+    with torch.inference_mode(), exact_arithmetic():
+        located = average_mirrors(localizer, image, mask)
+    heat, offset = (np.asarray(part[0].float().cpu().numpy()) for part in located)
+    return Told(heat, offset, cell_mask(view.mask))
 
 
 def shift_landmarks(landmarks: Landmarks, levels: int) -> Landmarks:
@@ -163,18 +177,29 @@ class _Run:
         """Return the heat on the grid where the chain is; None if nothing was measured there."""
         grids = self.grids
         if len(grids) == 1:
-            return self._look(grids[0], self.series)
-        tried = [self._look(grid, self.series[:1]) for grid in grids]
+            return self._look(grids[0])
+        tried = [self._glance(grid) for grid in grids]
         found = [gather(maps) for maps in tried if maps is not None]
         best = max(found, key=lambda evidence: evidence.named.score, default=None)
         if best is None or not best.placed.seen.any():
-            return self._look(grids[-1], self.series)
+            return self._look(grids[-1])
         x, y, _ = grids[0].center_mm or (0.0, 0.0, 0.0)
         height = float(np.nanmean(best.placed.points_mm[: len(CHAIN), 2]))
-        return self._look(replace(grids[0], center_mm=(x, y, height)), self.series)
+        return self._look(replace(grids[0], center_mm=(x, y, height)))
 
-    def _look(self, grid: Grid, series: Sequence[Series]) -> HeatMaps | None:
-        views = [view_on_grid(one, grid) for one in series]
-        if not any(view.mask.any() for view in views):
+    def _glance(self, grid: Grid) -> HeatMaps | None:
+        """Return the heat of the first series alone, seen as large as it is."""
+        return self._heat({1.0: [view_on_grid(self.series[0], grid)]}, grid)
+
+    def _look(self, grid: Grid) -> HeatMaps | None:
+        grids = {zoom: zoomed_grid(grid, zoom) for zoom in ZOOMS}
+        views = {
+            zoom: [view_on_grid(one, zoomed) for one in self.series]
+            for zoom, zoomed in grids.items()
+        }
+        return self._heat(views, grid)
+
+    def _heat(self, views: Mapping[float, Sequence[View]], grid: Grid) -> HeatMaps | None:
+        if not any(view.mask.any() for several in views.values() for view in several):
             return None
         return heat_of_views(views, grid, self.localizer, self.device)

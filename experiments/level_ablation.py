@@ -6,7 +6,7 @@ STORE is a folder of crops as `volspine.data.crop_store` writes them. Each row i
 trained on the same studies, in the same order, for as many steps from the same seed, and tested on
 the same new people at points moved as the localizer errs. `--rows` names what to run: `full` and
 the parts of `ablation.variants`, and `study mode`, a grader of one voxel grid of the whole study
-that is given the same people, labels and seconds of training at each of three learning rates, of
+that is given the same people, labels and processor's seconds of training at each of three learning rates, of
 which the best on the test counts.
 
 The loss is the mean of three weighted log losses after the decision layer, against labels of
@@ -34,7 +34,7 @@ RATES = (5e-4, 2e-3, 5e-3)
 def main() -> None:
     """Train what is missing, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_options(parser, studies=400, steps=500, reader=Noise.NONE)
+    add_options(parser, studies=400, steps=350, reader=Noise.NONE)
     names = [*VARIANTS, STUDY_MODE]
     parser.add_argument("--rows", nargs="+", choices=names, default=names)
     parser.add_argument("--seed", type=int, default=0)
@@ -66,7 +66,7 @@ def rows_of(bench: Bench, name: str, found: dict[str, Row]) -> Sequence[tuple[st
 
 
 HEAD = ("row", "off", "loss", "loss less that of full", "prior less row", "kappa canal",
-        "kappa foramen", "kappa recess", "seconds, steps", "parameters, millions")  # fmt: skip
+        "kappa foramen", "kappa recess", "processor seconds, steps", "parameters, millions")  # fmt: skip
 
 
 def compared(bench: Bench, found: dict[str, Row]) -> list[list[Cell]]:

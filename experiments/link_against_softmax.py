@@ -34,7 +34,7 @@ LINKS = {"cumulative": FULL, "softmax": "softmax"}
 def main() -> None:
     """Train what is missing, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_options(parser, studies=500, steps=500, reader=Noise.SINGLE_READER)
+    add_options(parser, studies=500, steps=350, reader=Noise.SINGLE_READER)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     settings = parser.parse_args()
     bench = bench_of(settings)

@@ -1,32 +1,30 @@
 """Feed: from a store of crops to the patches of a training step, or of the studies to test on.
 
-In training points are moved as the localizer errs, half of the studies are shown mirrored, patches
-are turned, zoomed, shifted, brightened and made noisy a little. In testing points are moved by
-errors that are the same for every variant, and nothing else.
+In training studies look as in any training of the package (`volspine.data.crop_looks`), but for the
+part of it that a variant switches off. In testing points are moved by the localizer's measured
+errors, the same for every variant, and nothing else varies.
 
-Shapes: B studies; 25 targets; 40 tokens.
+Shapes: B studies; 25 targets.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from ablation.variants import Variant
-from proof.jitter import errors_mm
 from torch import Tensor
 
-from volspine.anatomy import MIRRORED_INDEX
-from volspine.data.crop_store import CropStore, StoredCrops
+from ablation.variants import Variant
+from volspine.data.crop_looks import AS_LOCATED, Looks
+from volspine.data.crop_store import CropStore
+from volspine.data.level_batches import LevelDataset, Seen, collate_levels, cut_batch
 from volspine.phantom.spec import Noise
-from volspine.views import TOKENS, Patches, StudyCrops
-from volspine.volume.patches import Moves, cut_patches
-from volspine.volume.study_crops import batched
+from volspine.views import Patches
+from volspine.volume.jitter import measured_errors
 
-TURN, ZOOM, SHIFT_MM = 0.12, 0.06, 0.6
-"""Standard deviations, in radians, of the logarithm, and in mm."""
-GAIN, OFFSET, NOISE = 0.1, 0.1, 0.08
-"""Standard deviations of brightness, and the most of the noise's, in means of a crop."""
+TEST_POINTS = 77
+"""Seed of the errors of the points at which all variants are tested."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Feed:
 
     def training(
         self, variant: Variant, order: Tensor, seed: int
-    ) -> Iterator[tuple[Patches, dict[str, Tensor]]]:
+    ) -> Iterator[tuple[Patches, dict[str, Any]]]:
         """Yield the patches and grades of every step.
 
         Args:
@@ -63,64 +61,40 @@ class Feed:
             order: (steps, B) places in `rows`.
             seed: Of everything that is drawn.
         """
-        rng = np.random.default_rng([seed, 1])
-        for places in order.tolist():
-            studies = [self.store[self.rows[place]] for place in places]
-            yield self._drawn(studies, variant, rng)
-
-    def _drawn(
-        self, studies: list[StoredCrops], variant: Variant, rng: np.random.Generator
-    ) -> tuple[Patches, dict[str, Tensor]]:
-        crops, grades = self._stacked(studies)
-        errors = errors_mm(rng, len(studies)) * float(variant.jitter)
-        flip = torch.from_numpy(rng.random(len(studies)) < 0.5 * variant.mirror).to(self.device)
-        moves = _moves(rng, len(studies))
-        patches = cut_patches(
-            crops, crops.points_mm + errors.to(self.device), moves=moves, flip=flip
+        usual = Looks()
+        looks = replace(
+            usual,
+            jitter=usual.jitter * variant.jitter,
+            mirror=usual.mirror * variant.mirror,
         )
-        shown = torch.where(flip[:, None], grades[:, list(MIRRORED_INDEX)], grades)
-        return recoloured(patches, rng), {"grades": shown}
+        dataset = self._dataset(looks, seed)
+        for step, places in enumerate(order.tolist()):
+            batch = self._batch(dataset, [(step, self.rows[place]) for place in places])
+            yield batch["patches"], batch
 
-    def testing(self, batch: int, seed: int) -> Iterator[Patches]:
+    def testing(self, batch: int) -> Iterator[Patches]:
         """Yield the patches of all studies at points that err, the same at every call."""
+        dataset = self._dataset(AS_LOCATED, TEST_POINTS)
         for start in range(0, len(self.rows), batch):
             rows = self.rows[start : start + batch]
-            crops, _ = self._stacked([self.store[row] for row in rows])
-            errors = torch.cat([errors_mm(np.random.default_rng([seed, row]), 1) for row in rows])
-            yield cut_patches(crops, crops.points_mm + errors.to(self.device))
+            yield self._batch(dataset, [(0, row) for row in rows])["patches"]
 
-    def _stacked(self, studies: list[StoredCrops]) -> tuple[StudyCrops, Tensor]:
-        crops = batched([study.crops for study in studies])
-        grades = torch.stack([study.read_by(self.reader) for study in studies])
-        return StudyCrops(*(part.to(self.device) for part in crops)), grades.to(self.device)
+    def _dataset(self, looks: Looks, seed: int) -> LevelDataset:
+        errors = measured_errors()
+        return LevelDataset(self.store, Seen(looks, errors, self.reader, seed, as_crops=True))
 
-
-def _moves(rng: np.random.Generator, studies: int) -> Moves:
-    shape = (studies, len(TOKENS))
-    return Moves(
-        turn=torch.from_numpy(TURN * rng.standard_normal(shape)),
-        zoom=torch.from_numpy(np.exp(ZOOM * rng.standard_normal(shape))),
-        shift_mm=torch.from_numpy(SHIFT_MM * rng.standard_normal((*shape, 2))),
-    )
+    def _batch(self, dataset: LevelDataset, places: list[tuple[int, int]]) -> dict[str, Any]:
+        batch = collate_levels([dataset[place] for place in places])
+        return cut_batch({name: moved(part, self.device) for name, part in batch.items()})
 
 
-def recoloured(patches: Patches, rng: np.random.Generator) -> Patches:
-    """Return patches with another brightness, each, and noise where they were measured."""
-    images = []
-    for image, covered in zip(patches.images, patches.covered, strict=True):
-        shape = (*image.shape[:2], 1, 1, 1)
-        gain, offset, noise = (
-            torch.from_numpy(values).to(image)
-            for values in (
-                1 + GAIN * rng.standard_normal(shape),
-                OFFSET * rng.standard_normal(shape),
-                NOISE * rng.random(shape),
-            )
-        )
-        there = (covered > 0)[..., None, None]
-        changed = image * gain + offset + noise * torch.randn_like(image)
-        images.append(torch.where(there, changed, image))
-    return Patches(tuple(images), patches.covered)
+def moved(part: Any, device: torch.device) -> Any:
+    """Return a part of a batch on a device: a tensor, or a tuple of them; the rest as it is."""
+    if isinstance(part, Tensor):
+        return part.to(device)
+    if isinstance(part, tuple) and hasattr(part, "_fields"):
+        return type(part)(*(moved(one, device) for one in part))
+    return part
 
 
 def batches(studies: int, steps: int, batch: int, seed: int) -> Tensor:

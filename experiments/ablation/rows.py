@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from proof.measures import FINDINGS
+from torch import Tensor, nn
+
 from ablation.feed import Feed, batches
 from ablation.training import Recipe, Trained, predict, train
 from ablation.variants import Variant, arguments_of
 from ablation.whole import SHAPE, WholeFeed, render_grids, spec_of
-from torch import Tensor, nn
-
 from volspine.data.crop_store import CropStore, crop_specs, read_crops, render_crops
 from volspine.decide import frequencies
 from volspine.inference.device import resolve_device
 from volspine.jobs import atomic_path
 from volspine.models.grader import StudyGrader
 from volspine.models.level_grader import LevelGrader
+from volspine.models.level_loss import LevelLoss
+from volspine.models.link import CumulativeLink, SoftmaxLink
 from volspine.models.losses import GradingLoss
 from volspine.phantom.spec import Cohort, Noise, Size
-
-TEST_POINTS = 77
-"""Seed of the errors of the points at which all variants are tested."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Row:
 
     Attributes:
         log_probs: (N, 25, 3) of the studies to test on.
-        seconds: Of training.
+        seconds: Of training; see `training.clock_of`.
         steps: Of training.
         parameters: Of the network.
     """
@@ -149,7 +149,7 @@ def level_row(bench: Bench, name: str, variant: Variant, seed: int = 0) -> Row:
         done = train(
             network.to(bench.device),
             bench.pool.training(variant, order, seed),
-            GradingLoss(balance="findings"),
+            LevelLoss(),
             bench.recipe(seed),
         )
         save(path, done, predict_levels(bench, done.network))
@@ -158,7 +158,7 @@ def level_row(bench: Bench, name: str, variant: Variant, seed: int = 0) -> Row:
 
 def predict_levels(bench: Bench, network: nn.Module) -> Tensor:
     """Return log-probabilities of the studies to test on, (N, 25, 3)."""
-    shown = bench.test.testing(bench.settings.batch, TEST_POINTS)
+    shown = bench.test.testing(bench.settings.batch)
     return predict(network, shown, half=not bench.settings.float32)
 
 
@@ -192,11 +192,15 @@ def whole_feed(bench: Bench, feed: Feed) -> WholeFeed:
     return WholeFeed(paths, torch.from_numpy(feed.labels()), feed.device)
 
 
-def start_from(network: nn.Module, labels: np.ndarray) -> None:
-    """Let a link that has cut points start where it predicts the frequencies of the labels."""
-    start = getattr(network.link, "start_from", None)
-    if callable(start):
-        start(torch.from_numpy(frequencies(labels)).float())
+def start_from(network: LevelGrader | StudyGrader, labels: np.ndarray) -> None:
+    """Let a link start where it predicts how frequent the grades of each finding are."""
+    share = frequencies(labels)
+    if isinstance(network.link, CumulativeLink):
+        network.link.start_from(torch.from_numpy(share).float())
+    elif isinstance(network.link, SoftmaxLink):
+        for columns in FINDINGS.values():
+            mean = torch.from_numpy(share[columns].mean(axis=0))
+            network.link.offset[columns] = mean.log().to(network.link.offset)
 
 
 def save(path: Path, done: Trained, log_probs: Tensor) -> None:

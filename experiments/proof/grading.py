@@ -20,20 +20,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from proof.jitter import errors_mm
-from proof.measures import Graded
 from torch import Tensor, nn
 
-from volspine.anatomy import MIRRORED_INDEX, PROTOCOLS, TARGETS
+from proof.jitter import errors_mm
+from proof.measures import Graded
+from volspine.anatomy import PROTOCOLS, TARGETS
 from volspine.inference.bundle import load_bundle
+from volspine.inference.level_mode import measured_targets
+from volspine.inference.look import both_images
 from volspine.inference.predictor import Predictor
 from volspine.jobs import run_many
+from volspine.models.mirror import mirror_targets
 from volspine.phantom.dicom import write_study
 from volspine.phantom.levels import phantom_study_crops
 from volspine.phantom.spec import Spec, Stage
 from volspine.phantom.study import acquire_study, outline_study
-from volspine.views import VIEWS, Patches, StudyCrops
-from volspine.volume.patches import cut_patches
+from volspine.views import StudyCrops
 
 TRUE, JITTERED, LOCATED = "true points", "jittered points", "located points"
 GIVEN = {"crops": (JITTERED, TRUE), "dicom": (LOCATED,)}
@@ -173,34 +175,35 @@ def predictor_of(bundle: Path | None) -> Predictor:
 
 
 def told(model: Model, crops: StudyCrops, points_mm: Tensor) -> dict:
-    """Return what a model says of one study, looked at around some points."""
-    batch, places = StudyCrops(*(part[None] for part in crops)), points_mm[None]
-    index = list(MIRRORED_INDEX)
-    chances, severities = [], []
+    """Return what a model says of one study, looked at around some points.
+
+    Probabilities are those of `volspine.inference.members`, which does not tell severities.
+    """
+    placed = crops._replace(points_mm=points_mm)
+    patches = both_images(placed, torch.device("cpu"))
     with torch.inference_mode():
-        for flipped in (True, False):
-            patches = cut_patches(batch, places, flip=torch.tensor([flipped]))
-            order = index if flipped else list(range(len(TARGETS)))
-            for grader in model.graders:
-                found = grader(patches)
-                chances.append(found.log_probs[0].double().exp()[order])
-                severities.append(found.severity[0].double()[order])
-    mean = torch.stack(chances).mean(dim=0).clamp_min(1e-300)
+        found = [grader(patches) for grader in model.graders]
+    chances = torch.stack([over_mirrors(one.log_probs.double().exp()) for one in found])
+    severity = torch.stack([over_mirrors(one.severity.double()) for one in found]).mean(dim=0)
+    log_probs = chances.mean(dim=0).clamp_min(torch.finfo(torch.float64).tiny).log()
     temperature = torch.from_numpy(model.temperature)[:, None]
-    probabilities = (mean.log() / temperature).softmax(dim=-1).numpy()
-    seen = shown(patches)
+    seen = shown(placed)
+    probabilities = (log_probs / temperature).softmax(dim=-1).numpy()
     probabilities = np.where(seen[:, None], probabilities, model.frequencies)
-    severity = torch.stack(severities).mean(dim=0).numpy()
-    return _plain(probabilities, severity, int((~seen).sum()))
+    return _plain(probabilities, severity.numpy(), int((~seen).sum()))
 
 
-def shown(patches: Patches) -> np.ndarray:
-    """Return which targets of the first study some primary view shows, (25,)."""
-    seen = np.zeros(len(TARGETS), dtype=bool)
-    for view, covered in zip(VIEWS, patches.covered, strict=True):
-        if view.protocol in view.finding.primary_views:
-            seen[list(view.targets)] |= (covered[0].amax(dim=-1) > 0).numpy()
-    return seen
+def over_mirrors(values: Tensor) -> Tensor:
+    """Return the mean over a study and its mirror image, (2, 25, ...), sides swapped back."""
+    as_is, mirrored = values
+    return (as_is + mirror_targets(mirrored, dim=0)) / 2
+
+
+def shown(crops: StudyCrops) -> np.ndarray:
+    """Return which targets some primary view shows, (25,)."""
+    measured = measured_targets(crops)
+    views = [[p in t.finding.primary_views for p in PROTOCOLS] for t in TARGETS]
+    return np.asarray((measured & np.array(views)).any(axis=1))
 
 
 def _plain(probabilities: np.ndarray, severity: np.ndarray, imputed: int) -> dict:

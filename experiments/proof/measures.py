@@ -66,6 +66,12 @@ class Graded:
     said: np.ndarray
 
 
+def _quantile(drawn: np.ndarray, share: float) -> list[float]:
+    """Return a quantile of each column; NaN, without a warning, of one that is all NaN."""
+    known = [column[~np.isnan(column)] for column in drawn.T]
+    return [float(np.quantile(one, share)) if len(one) else float("nan") for one in known]
+
+
 class Reported(NamedTuple):
     """What each study contributes, decided row by row, and as a whole."""
 
@@ -89,7 +95,7 @@ def _drawn(terms: Terms, resamples: int, seed: int) -> np.ndarray:
 
 def estimates(drawn: np.ndarray) -> list[Estimate]:
     """Return each column's first row, with the middle of the others as its interval."""
-    ends = np.nanquantile(drawn[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    ends = [_quantile(drawn[1:], share) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)]
     return [Estimate(*map(float, v)) for v in zip(drawn[0], *ends, strict=True)]
 
 

@@ -81,7 +81,8 @@ def test_the_columns_are_those_of_the_challenge_after_the_decision_layer():
 
     labels = np.full((2, 25), -1)
     labels[0, 0], labels[1, 1] = 0, 2  # Canal at L1/L2, and at L2/L3 of the other study.
-    p = np.tile([0.5, 0.25, 0.25], (25, 1))  # Reported as (0.25, 0.25, 0.5); the severe row weighs 4.
+    # Reported as (0.25, 0.25, 0.5); the severe row weighs 4.
+    p = np.tile([0.5, 0.25, 0.25], (25, 1))
     drawn = columns(reported(p, labels), resamples=8)
     canal = (np.log(4) + 4 * np.log(2)) / 5
     np.testing.assert_allclose(drawn[0, 1], canal, rtol=1e-12)

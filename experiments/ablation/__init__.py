@@ -1,0 +1,1 @@
+"""Ablation: graders of level mode with one part off at a time."""

@@ -1,19 +1,28 @@
 """`volspine bundle`: checkpoints of `volspine fit` -> a model folder that `predict` loads.
 
 volspine bundle GRADER.ckpt --out DIR                            a grader alone
-volspine bundle GRADER.ckpt --localizer LOCALIZER.ckpt --out DIR
+volspine bundle GRADER.ckpt --localizer LOCALIZER.ckpt --out DIR  a grader of levels needs it
 volspine bundle --localizer LOCALIZER.ckpt --out DIR --overwrite  into a bundle that is there
+volspine bundle --metrics FILE --out DIR --overwrite              on the card of one that is there
 """
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from volspine.errors import VolspineError
     from volspine.inference.card import Card
-    from volspine.inference.checkpoint import Checkpoint
+    from volspine.inference.checkpoint import Checkpoint, LocalizerCheckpoint
+    from volspine.types import FloatArray
 
 __all__ = ["add_arguments", "run"]
+
+_NEEDED = frozenset({"score", "prior", "studies"})
+_ALSO = frozenset({"floor", "terms", "kappa"})
+"""What else is kept of measured results, with all intervals; see `inference.held_out`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder")
     parser.add_argument(
-        "--localizer", type=Path, metavar="CKPT", help="checkpoint of a localizer, to go with it"
+        "--localizer",
+        type=Path,
+        metavar="CKPT",
+        help="checkpoint of a localizer, or a model folder that has one, to go with it",
     )
     parser.add_argument("--name", help="name of the model; the folder's if omitted")
     parser.add_argument("--trained-on", metavar="TEXT", help="the training data, in words")
@@ -41,8 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics",
         type=Path,
+        action="append",
+        default=[],
         metavar="FILE",
-        help="test_metrics.json of volspine test, for the held-out score beside the prior",
+        help="test_metrics.json of volspine test, for the held-out score beside the prior; a file "
+        "may also say floor, kappa and intervals; several are merged",
+    )
+    parser.add_argument(
+        "--full-precision",
+        action="store_true",
+        help="keep graders of levels in single precision, in twice the room",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
 
@@ -52,15 +72,23 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from volspine.inference.bundle import write_bundle
-    from volspine.inference.checkpoint import read_localizer
+    from volspine.inference.bundle_mode import mode_of
+    from volspine.inference.bundle_weights import halved
 
-    states, recipe, card = _graders(arguments)
-    found = None if arguments.localizer is None else read_localizer(arguments.localizer)
+    made = _graders(arguments) if arguments.checkpoints else _kept(arguments)
+    if arguments.localizer is not None:
+        made = replace(made, found=_localizer(arguments.localizer))
+    states = made.states
+    if mode_of(made.recipe) == "level" and not arguments.full_precision:
+        states = [halved(state) for state in states]
+    held_out = {**made.card.held_out, **_held_out(arguments.metrics)}
+    found = made.found
+    card = replace(made.card, held_out=held_out, localizer={} if found is None else found.facts)
     place = write_bundle(
         arguments.out,
         states,
-        recipe=recipe,
-        card=card if found is None else replace(card, localizer=found.facts),
+        recipe=made.recipe,
+        card=card,
         localizer=None if found is None else found.localizer,
         overwrite=arguments.overwrite,
     )
@@ -69,24 +97,62 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _graders(arguments: argparse.Namespace) -> "tuple[list[dict[str, Any]], Any, Card]":
-    """Return states, recipe and card of the checkpoints, or else of the bundle that is there."""
-    import numpy as np
+@dataclass(frozen=True)
+class _Made:
+    """What a bundle is made of."""
 
+    states: "list[dict[str, Any]]"
+    recipe: Any
+    card: "Card"
+    found: "LocalizerCheckpoint | None" = None
+
+
+def _localizer(path: Path) -> "LocalizerCheckpoint":
+    """Return the localizer of a checkpoint, or of a bundle."""
     from volspine.errors import ConfigurationError
     from volspine.inference.bundle import load_bundle
+    from volspine.inference.checkpoint import LocalizerCheckpoint, read_localizer
+
+    if not path.is_dir():
+        return read_localizer(path)
+    bundle = load_bundle(path)
+    if bundle.localizer is None:
+        raise ConfigurationError(
+            "the bundle has no localizer",
+            path=path,
+            remedy="name a checkpoint of a localizer, or another bundle",
+            code="VS-CFG-133",
+        )
+    return LocalizerCheckpoint(bundle.localizer, bundle.card.localizer)
+
+
+def _kept(arguments: argparse.Namespace) -> _Made:
+    """Return what the bundle that is there is made of."""
+    from volspine.errors import ConfigurationError
+    from volspine.inference.bundle import load_bundle
+    from volspine.inference.checkpoint import LocalizerCheckpoint
+
+    if arguments.localizer is None and not arguments.metrics:
+        raise ConfigurationError(
+            "no checkpoint was named",
+            remedy="name checkpoints of graders, or a localizer's with --localizer",
+            code="VS-CFG-107",
+        )
+    kept = load_bundle(arguments.out)
+    found = None
+    if kept.localizer is not None:
+        found = LocalizerCheckpoint(kept.localizer, kept.card.localizer)
+    states = [grader.state_dict() for grader in kept.graders]
+    return _Made(states, kept.recipe["model"], kept.card, found)
+
+
+def _graders(arguments: argparse.Namespace) -> _Made:
+    """Return what the checkpoints that were named are made of."""
+    import numpy as np
+
     from volspine.inference.card import Card
     from volspine.inference.checkpoint import read_checkpoint, same_kind
 
-    if not arguments.checkpoints:
-        if arguments.localizer is None:
-            raise ConfigurationError(
-                "no checkpoint was named",
-                remedy="name checkpoints of graders, or a localizer's with --localizer",
-                code="VS-CFG-107",
-            )
-        kept = load_bundle(arguments.out)
-        return [grader.state_dict() for grader in kept.graders], kept.recipe["model"], kept.card
     checkpoints = [read_checkpoint(path) for path in arguments.checkpoints]
     first = same_kind(checkpoints)
     card = Card(
@@ -95,31 +161,59 @@ def _graders(arguments: argparse.Namespace) -> "tuple[list[dict[str, Any]], Any,
         phantom_only=not arguments.patients,
         frequencies=np.mean([c.frequencies for c in checkpoints], axis=0),
         grid=first.grid,
-        held_out={} if arguments.metrics is None else _held_out(arguments.metrics),
+        temperature=_temperature(checkpoints),
     )
-    return [checkpoint.state for checkpoint in checkpoints], first.model, card
+    return _Made([checkpoint.state for checkpoint in checkpoints], first.model, card)
+
+
+def _temperature(checkpoints: "list[Checkpoint]") -> "FloatArray":
+    """Return the members' geometric mean; 1 for one that was never fitted."""
+    import numpy as np
+
+    from volspine.anatomy import TARGETS
+
+    ones = np.ones(len(TARGETS))
+    fitted = [ones if c.temperature is None else c.temperature for c in checkpoints]
+    return np.asarray(np.exp(np.mean(np.log(fitted), axis=0)), dtype=np.float64)
 
 
 def _in_words(checkpoint: "Checkpoint") -> str:
+    if people := checkpoint.facts.get("people", {}).get("train"):
+        cohorts = ", ".join(f"{count} {name}" for name, count in people.items())
+        noise = checkpoint.facts.get("noise", {}).get("train", "unknown")
+        return f"{sum(people.values())} synthetic people ({cohorts}; reader noise {noise})"
     roots = ", ".join(str(root) for root in checkpoint.facts.get("roots", ())) or "unnamed data"
     count = checkpoint.facts.get("num_studies", {}).get("train")
     return roots if count is None else f"{count} studies of {roots}"
 
 
-def _held_out(path: Path) -> dict[str, Any]:
+def _held_out(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return what measured results say, later files over earlier ones; nothing without any."""
+    merged: dict[str, Any] = {}
+    for path in paths:
+        merged |= _measured(path)
+    if paths and not merged.keys() >= _NEEDED:
+        raise _no_metrics(paths[0])
+    return merged
+
+
+def _measured(path: Path) -> dict[str, Any]:
     import json
 
+    try:
+        metrics = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _no_metrics(path) from error
+    known = _NEEDED | _ALSO
+    return {k: v for k, v in metrics.items() if k in known or k.endswith("_interval_90")}
+
+
+def _no_metrics(path: Path) -> "VolspineError":
     from volspine.errors import TableError
 
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        found = {key: metrics[key] for key in ("score", "prior", "studies")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TableError(
-            "not a test_metrics.json with score, prior and studies",
-            path=path,
-            remedy="give the file that volspine test wrote",
-            code="VS-TAB-060",
-        ) from error
-    interval = metrics.get("prior_minus_score_interval_90")
-    return found if interval is None else {**found, "prior_minus_score_interval_90": interval}
+    return TableError(
+        "not a test_metrics.json with score, prior and studies",
+        path=path,
+        remedy="give the file that volspine test wrote",
+        code="VS-TAB-060",
+    )

@@ -26,7 +26,13 @@ import yaml
 from torch import Tensor, nn
 
 from volspine.errors import OutputError, WeightsError
-from volspine.inference.bundle_mode import Mode, check_mode, mode_of, without_localizer
+from volspine.inference.bundle_mode import (
+    Mode,
+    check_mode,
+    level_input,
+    mode_of,
+    without_localizer,
+)
 from volspine.inference.bundle_weights import (
     described,
     filled,
@@ -266,6 +272,7 @@ def _numbered(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def _recipe_text(recipe: Mapping[str, Any], members: int, localizer: Localizer | None) -> str:
     data: dict[str, Any] = {"schema": 1, "mode": mode_of(recipe), "members": members}
+    data |= level_input() if mode_of(recipe) == "level" else {}
     data["model"] = dict(recipe)
     if localizer is not None:
         data["localizer"] = localizer.recipe

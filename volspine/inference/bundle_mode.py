@@ -9,11 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from volspine.data.crop_store import VERSION
 from volspine.errors import ConfigurationError
 from volspine.inference.bundle_weights import malformed
 from volspine.inference.card import Card
+from volspine.views import VIEWS
 
-__all__ = ["MODE_OF", "Mode", "check_mode", "mode_of", "without_localizer"]
+__all__ = ["MODE_OF", "Mode", "check_mode", "level_input", "mode_of", "without_localizer"]
 
 Mode = Literal["study", "level"]
 
@@ -26,6 +28,14 @@ _RECIPE = "recipe.yaml"
 def mode_of(model: Mapping[str, Any]) -> Mode:
     """Return the mode of the grader that a recipe names; `study` where it names none of ours."""
     return MODE_OF.get(str(model.get("grader")), "study")
+
+
+def level_input() -> dict[str, Any]:
+    """Return what a grader of levels is shown by this version, as plain data."""
+    return {
+        "crops_version": VERSION,
+        "views": {view.name: [view.slices, view.pixels, view.pixel_mm] for view in VIEWS},
+    }
 
 
 def check_mode(recipe: Mapping[str, Any], card: Card, place: Path) -> None:
@@ -45,6 +55,8 @@ def check_mode(recipe: Mapping[str, Any], card: Card, place: Path) -> None:
     if mode == "level":
         if "localizer" not in recipe:
             raise malformed(_RECIPE, "grades levels, but has no localizer to find them", place)
+        if any(recipe.get(key) != value for key, value in level_input().items()):
+            raise malformed(_RECIPE, "is of a model that saw other patches than these", place)
         return
     if card.grid is None:
         raise malformed("card.json", "tells of no grid, which a grader of studies needs", place)

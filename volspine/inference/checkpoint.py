@@ -18,6 +18,7 @@ from torch import Tensor
 
 from volspine.data.cache import PREPROCESSING_VERSION
 from volspine.errors import ConfigurationError, WeightsError
+from volspine.inference.bundle_mode import level_input, mode_of
 from volspine.inference.card import grid_from_dict
 from volspine.models.localizer import Localizer, build_localizer
 from volspine.types import FloatArray
@@ -146,7 +147,9 @@ def _load(path: Path) -> Mapping[str, Any]:
 
 def _checkpoint(kept: Mapping[str, Any], state: Mapping[str, Any], path: Path) -> Checkpoint:
     data = kept["data"]
-    if data["preprocessing_version"] != PREPROCESSING_VERSION:
+    is_of_levels = mode_of(kept["model"]) == "level"
+    ours = level_input() if is_of_levels else {"preprocessing_version": PREPROCESSING_VERSION}
+    if any(data[key] != value for key, value in ours.items()):
         raise _unusable(path, "it was trained with another version of the preprocessing")
     if kept["frequencies"] is None:
         raise _unusable(path, "it has seen no training data")
@@ -157,7 +160,7 @@ def _checkpoint(kept: Mapping[str, Any], state: Mapping[str, Any], path: Path) -
             if name.startswith(_PREFIX)
         },
         model=dict(kept["model"]),
-        grid=grid_from_dict(data["grid"]) if "grid" in data else None,
+        grid=None if is_of_levels else grid_from_dict(data["grid"]),
         frequencies=np.array(kept["frequencies"], dtype=np.float64),
         facts={"version": kept["version"], **data},
         temperature=_temperature(kept.get("temperature")),

@@ -230,7 +230,8 @@ def _severe_report(rows: FloatArray, whole: FloatArray) -> FloatArray:
     price = _cost(pooled, raised) - _cost(rows, best)
     one = np.arange(best.shape[-1]) == price.argmin(axis=-1)[..., None]
     wants_more = whole[..., :1] > best.max(axis=-1, keepdims=True) * whole.sum(-1, keepdims=True)
-    return np.where(wants_more, np.where(one, raised, best), np.minimum(best, _cut(rows, whole)))
+    more = np.where(one, raised, best)
+    return np.asarray(np.where(wants_more, more, np.minimum(best, _cut(rows, whole))))
 
 
 def _cut(rows: FloatArray, whole: FloatArray) -> FloatArray:

@@ -212,7 +212,7 @@ def _undecided(given: FloatArray) -> FloatArray:
     """Return probabilities without the metric's weights; rows that are not asked for stay 0."""
     rows = given / np.array(GRADE_WEIGHTS)
     total = rows.sum(axis=-1, keepdims=True)
-    return np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
+    return np.asarray(np.divide(rows, total, out=np.zeros_like(rows), where=total > 0))
 
 
 def _calibration_numbers(judged: Reliability) -> list[str]:

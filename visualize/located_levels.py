@@ -36,7 +36,7 @@ from volspine.inference.locate import locate
 from volspine.landmarks import POINT_OF_TARGET, Landmarks
 from volspine.models.localizer import Localizer
 from volspine.phantom.cohort import generate
-from volspine.report.keyimages import View, nearest_slice, upright_slice
+from volspine.report.upright import View, nearest_slice, upright_slice
 from volspine.types import FloatArray
 from volspine.viewer.truth import read_truth
 

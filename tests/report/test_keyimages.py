@@ -9,7 +9,8 @@ from PIL import Image
 from tests.report.made_up import axial_stack, make_grades, make_study, recesses, sagittal_stack
 from volspine.geometry.stack import Stack
 from volspine.grades import StudyGrades
-from volspine.report.keyimages import WIDTH_PX, key_images, upright_slice
+from volspine.report.keyimages import WIDTH_PX, key_images
+from volspine.report.upright import upright_slice
 
 
 def marked(stack_shape, **places):

@@ -5,9 +5,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from volspine.anatomy import TARGETS, Condition, Grade, Level, Target
 from volspine.dicom.study import Study
+from volspine.errors import ConfigurationError
 from volspine.grades import Status, StudyGrades
 from volspine.inference.look import LevelLook
+from volspine.inference.saliency import METHODS, Method
 from volspine.jobs import write_bytes, write_text
 from volspine.report.html import render_report
 from volspine.report.keyimages import KeyImage, key_images
@@ -21,6 +24,7 @@ from volspine.report.table import (
     submission_rows,
 )
 from volspine.types import FloatArray
+from volspine.volume.heat import Saliency
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +66,45 @@ class GradedStudy:
 
     @cached_property
     def key_images(self) -> list[KeyImage]:
-        """A picture of every target that was measured."""
-        return key_images(self.study, self.grades)
+        """A picture of every target that was measured, with what its grade looked at."""
+        return key_images(self.study, self.grades, self.looks())
+
+    def saliency(
+        self, target: Target | tuple[Condition | str, Level | str], method: Method = "attention"
+    ) -> Saliency:
+        """Return how much the grade of a target looked at each place of its patches.
+
+        Args:
+            target: As in `TARGETS`, or condition and level by name.
+            method: `attention`, or `gradcam` for what speaks for the grade.
+
+        Returns:
+            Arrays on the lattices of the native crops with their places, in the patient as he is;
+            `on_grid` lays them on a grid. LPS millimetres.
+
+        Raises:
+            ConfigurationError: If the target was not graded, or the model sees whole studies.
+
+        Example:
+            graded.saliency(("left_subarticular_stenosis", "l4_l5")).on_grid(grid)
+        """
+        which = target if isinstance(target, Target) else _target(*target)
+        if method not in METHODS:
+            raise _no_saliency(f"there is no method {str(method)[:40]!r}", "attention or gradcam")
+        if self.look is None:
+            raise _no_saliency("this result does not know what it looked at", "a model of levels")
+        if self.status == "refused" or self.grades.imputed[which.index]:
+            raise _no_saliency(f"{which.label} was not graded", "a target that was measured")
+        grade = self.grades.grades[which.index]
+        is_raised = grade is not None and grade is not Grade.NORMAL_MILD
+        return self.look.saliency(which, method, is_raised=is_raised)
+
+    def looks(self, method: Method = "attention") -> dict[Target, Saliency]:
+        """Return the saliency of every target that was graded; nothing for a model of studies."""
+        if self.look is None or self.status == "refused":
+            return {}
+        graded = [t for t in TARGETS if not self.grades.imputed[t.index]]
+        return {target: self.saliency(target, method) for target in graded}
 
     def to_frame(self) -> "pd.DataFrame":
         """Return 25 rows: condition, level, calibrated probabilities, grade and place (LPS mm)."""
@@ -122,3 +163,16 @@ class GradedStudy:
             write_bytes(Path(folder) / name, data)
             written.append(Path(folder) / name)
         return written
+
+
+def _target(condition: Condition | str, level: Level | str) -> Target:
+    """Return a target by the names of condition and level, spelt as in `train.csv`."""
+    names = (getattr(condition, "term", condition), getattr(level, "value", level))
+    for target in TARGETS:
+        if names == (target.condition.term, target.level.value):
+            return target
+    raise _no_saliency(f"{str(names)[:80]} is no target", "see volspine targets")
+
+
+def _no_saliency(message: str, instead: str) -> ConfigurationError:
+    return ConfigurationError(message, remedy=f"ask for {instead}", code="VS-CFG-134")

@@ -1,7 +1,8 @@
 """The report of one study: StudyGrades and key images to one HTML page.
 
 The page needs no network and no other file: style and pictures are inside. It shows what was found
-as a map of level by condition that reads without colour, then the probabilities, the key images,
+as a map of level by condition that reads without colour, then the probabilities, the key images
+(with what each grade looked at, where that is known, to switch on and off),
 what was repaired, what was filled in and why, and how the result came about. Every text is escaped.
 """
 
@@ -42,6 +43,7 @@ def render_report(
         located=_located(grades),
         doubts=_landmarks(grades).get("doubts", []),
         images=[_figure(image) for image in _distinct(images)],
+        has_heat=any(image.heat for image in images),
         provenance=_provenance(grades),
         model=grades.provenance.get("model", {}),
     )
@@ -85,7 +87,8 @@ def _distinct(images: Sequence[KeyImage]) -> list[KeyImage]:
 
 
 def _figure(image: KeyImage) -> dict[str, str]:
-    return {"source": _embedded(image.png), "caption": image.caption}
+    heat = _embedded(image.heat) if image.heat else ""
+    return {"source": _embedded(image.png), "caption": image.caption, "heat": heat}
 
 
 def _embedded(png: bytes) -> str:
@@ -117,7 +120,7 @@ def _located(grades: StudyGrades) -> list[tuple[str, str, str]]:
 
 def _provenance(grades: StudyGrades) -> list[tuple[str, str]]:
     """Return settings and versions, one line each; what has a section of its own is left out."""
-    sections = {"model", "series", "repairs", "faults", "warnings", "landmarks"}
+    sections = {"model", "series", "repairs", "faults", "warnings", "landmarks", "crops"}
     return [
         (key.replace("_", " "), _in_words(value))
         for key, value in grades.provenance.items()

@@ -10,7 +10,8 @@ middle for the canal and the recesses, one side of the middle for a foramen; the
 """
 
 import io
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -19,18 +20,13 @@ from volspine.anatomy import TARGETS, Finding, Protocol, Side, Target
 from volspine.dicom.study import Study
 from volspine.geometry.stack import Stack
 from volspine.grades import StudyGrades
+from volspine.report.heatmap import heat_png
 from volspine.report.manifest import notices
-from volspine.types import FloatArray, VoxelArray
+from volspine.report.upright import View, grey_bytes, letter_edges, nearest_slice, upright_slice
+from volspine.types import FloatArray
+from volspine.volume.heat import PatchHeat, Saliency
 
-__all__ = [
-    "KeyImage",
-    "View",
-    "grey_bytes",
-    "key_images",
-    "letter_edges",
-    "nearest_slice",
-    "upright_slice",
-]
+__all__ = ["KeyImage", "key_images"]
 
 FORAMEN_OFFSET_MM = 18.0
 """How far from the middle of a sagittal series a foramen is looked for when it is not located."""
@@ -43,51 +39,6 @@ WIDTH_PX = 420
 """Width of a key image."""
 
 _CAPTION_PX = 54
-_DIRECTIONS = (("R", "L"), ("A", "P"), ("I", "S"))  # Towards smaller and larger x, y, z in LPS.
-
-
-@dataclass(frozen=True)
-class View:
-    """One slice, upright.
-
-    Attributes:
-        pixels: Shape (rows, columns).
-        spacing_mm: Distance between rows and between columns.
-        edges: What lies at the left, right, top and bottom edge.
-        origin_mm: LPS place of the centre of the first pixel.
-        row_mm: LPS step from one row to the next.
-        column_mm: LPS step from one column to the next.
-    """
-
-    pixels: VoxelArray
-    spacing_mm: tuple[float, float]
-    edges: tuple[str, str, str, str]
-    origin_mm: FloatArray
-    row_mm: FloatArray
-    column_mm: FloatArray
-
-    def locate(self, point_mm: FloatArray) -> tuple[float, float]:
-        """Return (row, column) of the point's projection onto the slice, in pixels."""
-        basis = np.stack([self.row_mm, self.column_mm], axis=1)
-        place, *_ = np.linalg.lstsq(basis, point_mm - self.origin_mm, rcond=None)
-        return float(place[0]), float(place[1])
-
-    def around(self, point_mm: FloatArray, reach_mm: float) -> "View":
-        """Return the part of the slice within a square about a point's projection.
-
-        Args:
-            point_mm: LPS, shape (3,).
-            reach_mm: From the point to the square's sides; what lies off the slice is left out.
-        """
-        part, origin = [], self.origin_mm
-        steps = (self.row_mm, self.column_mm)
-        for axis, (place, step) in enumerate(zip(self.locate(point_mm), steps, strict=True)):
-            reach, size = reach_mm / self.spacing_mm[axis], self.pixels.shape[axis]
-            first = int(np.clip(round(place - reach), 0, size - 1))
-            last = int(np.clip(round(place + reach), first, size - 1))
-            part.append(slice(first, last + 1))
-            origin = origin + first * step
-        return replace(self, pixels=self.pixels[tuple(part)], origin_mm=origin)
 
 
 @dataclass(frozen=True)
@@ -100,6 +51,8 @@ class KeyImage:
         png: The picture, encoded.
         is_located: Whether the target's place is drawn.
         edges: What lies at the left, right, top and bottom edge: R, L, A, P, S or I.
+        heat: What the grade looked at, a transparent picture to lay over the other; empty where
+            that is not known.
     """
 
     target: Target
@@ -107,6 +60,7 @@ class KeyImage:
     png: bytes
     is_located: bool
     edges: tuple[str, str, str, str]
+    heat: bytes = b""
 
     @property
     def file_name(self) -> str:
@@ -114,53 +68,35 @@ class KeyImage:
         return f"key_{self.target.level.value}_{self.target.condition.term}.png"
 
 
-def upright_slice(stack: Stack, k: int) -> View:
-    """Return slice k of a stack as a radiologist hangs it.
-
-    Args:
-        stack: Any orientation; an oblique one is hung by its nearest patient plane.
-        k: Index of the slice.
-    """
-    plane = np.asarray(stack.voxels[:, :, k])
-    origin = stack.slice_origins_mm[k]
-    steps = [stack.affine_lps[:3, 0], stack.affine_lps[:3, 1]]
-    across, down = _axes_of(stack)
-    if abs(steps[0][across]) < abs(steps[1][across]):
-        plane, steps = plane.T, steps[::-1]
-    # Here the first axis of the plane runs across the picture, the second down or up.
-    for axis, (patient_axis, sign) in enumerate(((across, 1), (down, -1 if down == 2 else 1))):
-        if steps[axis][patient_axis] * sign < 0:
-            origin = origin + steps[axis] * (plane.shape[axis] - 1)
-            plane, steps[axis] = np.flip(plane, axis), -steps[axis]
-    column_mm, row_mm = steps
-    return View(
-        pixels=np.ascontiguousarray(plane.T),
-        spacing_mm=(float(np.linalg.norm(row_mm)), float(np.linalg.norm(column_mm))),
-        edges=(*_ends(across, column_mm), *_ends(down, row_mm)),
-        origin_mm=np.asarray(origin, dtype=np.float64),
-        row_mm=row_mm,
-        column_mm=column_mm,
-    )
-
-
-def key_images(study: Study, grades: StudyGrades) -> list[KeyImage]:
+def key_images(
+    study: Study, grades: StudyGrades, looks: Mapping[Target, Saliency] | None = None
+) -> list[KeyImage]:
     """Return a picture of every target that was measured.
 
     Args:
         study: The images, native.
         grades: Of the same study; imputed and refused targets have no picture.
+        looks: What grades looked at, for those targets of which it is known. Their picture is the
+            slice that was looked at most, of the first view.
     """
     if grades.status == "refused":
         return []
     measured = [t for t in range(len(TARGETS)) if not grades.imputed[t]]
-    pictures = [_key_image(study, grades, t) for t in measured]
+    heats = {target.index: look.patches[0] for target, look in (looks or {}).items()}
+    pictures = [_key_image(study, grades, t, heats.get(t)) for t in measured]
     return [picture for picture in pictures if picture is not None]
 
 
-def _key_image(study: Study, grades: StudyGrades, t: int) -> KeyImage | None:
+def _key_image(
+    study: Study, grades: StudyGrades, t: int, heat: PatchHeat | None = None
+) -> KeyImage | None:
     target, point = TARGETS[t], grades.points_mm[t]
     is_located = bool(np.isfinite(point).all())
-    chosen = _choose_slice(study, target, point if is_located else None)
+    if heat is None:
+        chosen = _choose_slice(study, target, point if is_located else None)
+    else:
+        middle = heat.slice_middle_mm(heat.hottest_slice)
+        chosen = _nearest_of(study, heat.protocol, middle)
     if chosen is None:
         return None
     protocol, stack, k = chosen
@@ -169,12 +105,19 @@ def _key_image(study: Study, grades: StudyGrades, t: int) -> KeyImage | None:
         view = view.around(point, SURROUNDINGS_MM)
     caption = _caption(grades, t)
     detail = f"{protocol.label[0].upper()}{protocol.label[1:]}"
+    if heat is not None:
+        detail += ", the slice that was looked at most"
     if not is_located:
         detail += f", {_default_place_in_words(target)}; the level was not located"
     mark = view.locate(point) if is_located else None
     lines = (caption, detail, notices(grades)[-1])
     return KeyImage(
-        target, f"{caption} ({detail})", _draw(view, mark, lines), is_located, view.edges
+        target=target,
+        caption=f"{caption} ({detail})",
+        png=_draw(view, mark, lines),
+        is_located=is_located,
+        edges=view.edges,
+        heat=b"" if heat is None else heat_png(heat, view, size=_size(view), below=_CAPTION_PX),
     )
 
 
@@ -192,12 +135,18 @@ def _choose_slice(
         stacks = [stack for series in study.by_protocol(protocol) for stack in series.stacks]
         if stacks:
             wanted = _default_place(stacks, target) if point is None else point
-            stack, k = min(
-                ((stack, nearest_slice(stack, wanted)) for stack in stacks),
-                key=lambda found: _miss_mm(found[0], found[1], wanted),
-            )
-            return protocol, stack, k
+            return _nearest_of(study, protocol, wanted)
     return None
+
+
+def _nearest_of(
+    study: Study, protocol: Protocol, point: FloatArray
+) -> tuple[Protocol, Stack, int] | None:
+    """Return the slice of a protocol that shows a point or passes nearest to it."""
+    stacks = [stack for series in study.by_protocol(protocol) for stack in series.stacks]
+    found = [(stack, nearest_slice(stack, point)) for stack in stacks]
+    best = min(found, key=lambda each: _miss_mm(each[0], each[1], point), default=None)
+    return None if best is None else (protocol, *best)
 
 
 def _default_place(stacks: list[Stack], target: Target) -> FloatArray:
@@ -220,13 +169,6 @@ def _center_mm(stack: Stack) -> FloatArray:
     return np.asarray(stack.slice_origins_mm.mean(axis=0) + in_plane, dtype=np.float64)
 
 
-def nearest_slice(stack: Stack, point: FloatArray) -> int:
-    """Return the slice of a stack that lies nearest to a point, LPS millimetres."""
-    num_slices = stack.voxels.shape[2]  # Decodes, which may drop slices and their origins.
-    origins = stack.slice_origins_mm[:num_slices]
-    return int(np.abs((origins - point) @ stack.normal).argmin())
-
-
 def _miss_mm(stack: Stack, k: int, point: FloatArray) -> float:
     """Return how far the point is from the rectangle of slice k."""
     offset = point - stack.slice_origins_mm[k]
@@ -236,21 +178,16 @@ def _miss_mm(stack: Stack, k: int, point: FloatArray) -> float:
     return through + float(outside @ stack.spacing_mm[:2])
 
 
-def _axes_of(stack: Stack) -> tuple[int, int]:
-    """Return which patient axis runs across the picture and which down."""
-    through = int(np.abs(stack.normal).argmax())
-    return ((1, 2), (0, 2), (0, 1))[through]
-
-
-def _ends(patient_axis: int, step: FloatArray) -> tuple[str, str]:
-    smaller, larger = _DIRECTIONS[patient_axis]
-    return (smaller, larger) if step[patient_axis] > 0 else (larger, smaller)
+def _size(view: View) -> tuple[int, int]:
+    """Return width and height of the picture of a slice, without its caption."""
+    rows, columns = view.pixels.shape
+    scale = WIDTH_PX / (columns * view.spacing_mm[1])
+    return WIDTH_PX, max(1, round(rows * view.spacing_mm[0] * scale))
 
 
 def _draw(view: View, mark: tuple[float, float] | None, lines: tuple[str, ...]) -> bytes:
     rows, columns = view.pixels.shape
-    scale = WIDTH_PX / (columns * view.spacing_mm[1])
-    height = max(1, round(rows * view.spacing_mm[0] * scale))
+    _, height = _size(view)
     picture = Image.fromarray(grey_bytes(view.pixels)).resize((WIDTH_PX, height))
     sheet = Image.new("RGB", (WIDTH_PX, height + _CAPTION_PX))
     sheet.paste(picture, (0, 0))
@@ -265,33 +202,6 @@ def _draw(view: View, mark: tuple[float, float] | None, lines: tuple[str, ...]) 
     stream = io.BytesIO()
     sheet.save(stream, format="PNG", compress_level=1)  # 25 pictures in half a second.
     return stream.getvalue()
-
-
-def grey_bytes(pixels: VoxelArray) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
-    """Return pixels as grey levels, from their 1st to their 99.5th percentile."""
-    finite = pixels[np.isfinite(pixels)]
-    low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0.0, 1.0)
-    scaled = (np.nan_to_num(pixels, nan=low) - low) / max(high - low, 1e-6)
-    return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
-
-
-def letter_edges(
-    pen: ImageDraw.ImageDraw, edges: tuple[str, str, str, str], size: tuple[int, int]
-) -> None:
-    """Write what lies at the left, right, top and bottom edge of a picture of a size in pixels."""
-    font = ImageFont.load_default(20)
-    width, height = size
-    places = ((14, height / 2), (width - 14, height / 2), (width / 2, 14), (width / 2, height - 14))
-    for letter, place in zip(edges, places, strict=True):
-        pen.text(
-            place,
-            letter,
-            fill="yellow",
-            font=font,
-            anchor="mm",
-            stroke_width=2,
-            stroke_fill="black",
-        )
 
 
 def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], line: str) -> None:

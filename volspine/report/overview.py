@@ -15,7 +15,7 @@ from volspine.dicom.study import Study
 from volspine.geometry.outline import disc_outlines
 from volspine.geometry.stack import Stack
 from volspine.grades import StudyGrades
-from volspine.report.keyimages import View, grey_bytes, letter_edges, nearest_slice, upright_slice
+from volspine.report.upright import View, grey_bytes, letter_edges, nearest_slice, upright_slice
 from volspine.types import FloatArray
 
 __all__ = ["levels_picture"]

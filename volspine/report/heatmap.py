@@ -1,0 +1,73 @@
+"""Heat maps: what a grade looked at -> a transparent picture that lies over its key image.
+
+Only the slice with most heat is drawn, where it lies in the patient: what the network was shown
+mirrored is mirrored back already. The heat's own share of its largest value says how opaque a pixel
+is; between the voxels of a patch it is interpolated.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from volspine.report.upright import View
+from volspine.types import FloatArray
+from volspine.volume.heat import PatchHeat
+
+__all__ = ["COLOUR", "heat_png", "heat_seen"]
+
+COLOUR = (255, 96, 0)
+"""Orange, which neither the slices nor what is drawn on them are."""
+
+_OPAQUE = 170
+"""Of 255, where the heat is greatest."""
+
+
+def heat_seen(heat: PatchHeat, view: View) -> FloatArray:
+    """Return the heat of the hottest slice at each pixel of a view, 0 to 1; 0 off the patch.
+
+    Args:
+        heat: Of one patch.
+        view: Of a slice that is near to it; what lies off the slice is projected onto it.
+    """
+    plane = heat.values[heat.hottest_slice].astype(np.float64)
+    rows, columns = (np.arange(n) for n in view.pixels.shape)
+    offset = rows[:, None, None] * view.row_mm + columns[None, :, None] * view.column_mm
+    middle = heat.slice_middle_mm(heat.hottest_slice)
+    steps = heat.affine_lps[:3, 1:3]
+    flat = (view.origin_mm + offset - middle) @ np.linalg.pinv(steps).T
+    row, column = np.moveaxis(flat + (np.array(plane.shape) - 1) / 2, -1, 0)
+    return _between(plane / max(float(plane.max()), 1e-30), row, column)
+
+
+def heat_png(heat: PatchHeat, view: View, *, size: tuple[int, int], below: int) -> bytes:
+    """Return the picture of the heat: PNG, transparent where there is none.
+
+    Args:
+        heat: Of one patch.
+        view: What it is laid over.
+        size: Width and height of the picture of the view.
+        below: Height of the caption below that picture.
+    """
+    alpha = np.asarray(np.rint(heat_seen(heat, view) * _OPAQUE), dtype=np.uint8)
+    layer = Image.new("RGBA", (size[0], size[1] + below), (*COLOUR, 0))
+    shade = Image.new("RGBA", size, (*COLOUR, 255))
+    shade.putalpha(Image.fromarray(alpha).resize(size))
+    layer.paste(shade, (0, 0))
+    stream = io.BytesIO()
+    layer.save(stream, format="PNG", compress_level=6)
+    return stream.getvalue()
+
+
+def _between(plane: FloatArray, row: FloatArray, column: FloatArray) -> FloatArray:
+    """Return values between pixels, bilinear; 0 more than half a pixel off the plane."""
+    height, width = plane.shape
+    is_off = (np.abs(row - (height - 1) / 2) > height / 2) | (
+        np.abs(column - (width - 1) / 2) > width / 2
+    )
+    r, c = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
+    top, left = np.minimum(r.astype(int), height - 2), np.minimum(c.astype(int), width - 2)
+    down, right = r - top, c - left
+    upper = plane[top, left] * (1 - right) + plane[top, left + 1] * right
+    lower = plane[top + 1, left] * (1 - right) + plane[top + 1, left + 1] * right
+    return np.where(is_off, 0.0, upper * (1 - down) + lower * down)

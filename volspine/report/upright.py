@@ -1,0 +1,136 @@
+"""Slices hung upright: a slice of a stack, in whatever order it is stored -> a picture for reading.
+
+On an axial slice the patient's right is on the left of the picture and the back is below; on a
+sagittal slice the front is on the left and the head above. What lies at each edge is known by its
+letter (R, L, A, P, S, I), and every pixel by its place in the patient.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import ImageDraw, ImageFont
+
+from volspine.geometry.stack import Stack
+from volspine.types import FloatArray, VoxelArray
+
+__all__ = ["View", "grey_bytes", "letter_edges", "nearest_slice", "upright_slice"]
+
+_DIRECTIONS = (("R", "L"), ("A", "P"), ("I", "S"))  # Towards smaller and larger x, y, z in LPS.
+
+
+@dataclass(frozen=True)
+class View:
+    """One slice, upright.
+
+    Attributes:
+        pixels: Shape (rows, columns).
+        spacing_mm: Distance between rows and between columns.
+        edges: What lies at the left, right, top and bottom edge.
+        origin_mm: LPS place of the centre of the first pixel.
+        row_mm: LPS step from one row to the next.
+        column_mm: LPS step from one column to the next.
+    """
+
+    pixels: VoxelArray
+    spacing_mm: tuple[float, float]
+    edges: tuple[str, str, str, str]
+    origin_mm: FloatArray
+    row_mm: FloatArray
+    column_mm: FloatArray
+
+    def locate(self, point_mm: FloatArray) -> tuple[float, float]:
+        """Return (row, column) of the point's projection onto the slice, in pixels."""
+        basis = np.stack([self.row_mm, self.column_mm], axis=1)
+        place, *_ = np.linalg.lstsq(basis, point_mm - self.origin_mm, rcond=None)
+        return float(place[0]), float(place[1])
+
+    def around(self, point_mm: FloatArray, reach_mm: float) -> "View":
+        """Return the part of the slice within a square about a point's projection.
+
+        Args:
+            point_mm: LPS, shape (3,).
+            reach_mm: From the point to the square's sides; what lies off the slice is left out.
+        """
+        part, origin = [], self.origin_mm
+        steps = (self.row_mm, self.column_mm)
+        for axis, (place, step) in enumerate(zip(self.locate(point_mm), steps, strict=True)):
+            reach, size = reach_mm / self.spacing_mm[axis], self.pixels.shape[axis]
+            first = int(np.clip(round(place - reach), 0, size - 1))
+            last = int(np.clip(round(place + reach), first, size - 1))
+            part.append(slice(first, last + 1))
+            origin = origin + first * step
+        return replace(self, pixels=self.pixels[tuple(part)], origin_mm=origin)
+
+
+def upright_slice(stack: Stack, k: int) -> View:
+    """Return slice k of a stack as a radiologist hangs it.
+
+    Args:
+        stack: Any orientation; an oblique one is hung by its nearest patient plane.
+        k: Index of the slice.
+    """
+    plane = np.asarray(stack.voxels[:, :, k])
+    origin = stack.slice_origins_mm[k]
+    steps = [stack.affine_lps[:3, 0], stack.affine_lps[:3, 1]]
+    across, down = _axes_of(stack)
+    if abs(steps[0][across]) < abs(steps[1][across]):
+        plane, steps = plane.T, steps[::-1]
+    # Here the first axis of the plane runs across the picture, the second down or up.
+    for axis, (patient_axis, sign) in enumerate(((across, 1), (down, -1 if down == 2 else 1))):
+        if steps[axis][patient_axis] * sign < 0:
+            origin = origin + steps[axis] * (plane.shape[axis] - 1)
+            plane, steps[axis] = np.flip(plane, axis), -steps[axis]
+    column_mm, row_mm = steps
+    return View(
+        pixels=np.ascontiguousarray(plane.T),
+        spacing_mm=(float(np.linalg.norm(row_mm)), float(np.linalg.norm(column_mm))),
+        edges=(*_ends(across, column_mm), *_ends(down, row_mm)),
+        origin_mm=np.asarray(origin, dtype=np.float64),
+        row_mm=row_mm,
+        column_mm=column_mm,
+    )
+
+
+def nearest_slice(stack: Stack, point: FloatArray) -> int:
+    """Return the slice of a stack that lies nearest to a point, LPS millimetres."""
+    num_slices = stack.voxels.shape[2]  # Decodes, which may drop slices and their origins.
+    origins = stack.slice_origins_mm[:num_slices]
+    return int(np.abs((origins - point) @ stack.normal).argmin())
+
+
+def _axes_of(stack: Stack) -> tuple[int, int]:
+    """Return which patient axis runs across the picture and which down."""
+    through = int(np.abs(stack.normal).argmax())
+    return ((1, 2), (0, 2), (0, 1))[through]
+
+
+def _ends(patient_axis: int, step: FloatArray) -> tuple[str, str]:
+    smaller, larger = _DIRECTIONS[patient_axis]
+    return (smaller, larger) if step[patient_axis] > 0 else (larger, smaller)
+
+
+def grey_bytes(pixels: VoxelArray) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
+    """Return pixels as grey levels, from their 1st to their 99.5th percentile."""
+    finite = pixels[np.isfinite(pixels)]
+    low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0.0, 1.0)
+    scaled = (np.nan_to_num(pixels, nan=low) - low) / max(high - low, 1e-6)
+    return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
+
+
+def letter_edges(
+    pen: ImageDraw.ImageDraw, edges: tuple[str, str, str, str], size: tuple[int, int]
+) -> None:
+    """Write what lies at the left, right, top and bottom edge of a picture of a size in pixels."""
+    font = ImageFont.load_default(20)
+    width, height = size
+    places = ((14, height / 2), (width - 14, height / 2), (width / 2, 14), (width / 2, height - 14))
+    for letter, place in zip(edges, places, strict=True):
+        pen.text(
+            place,
+            letter,
+            fill="yellow",
+            font=font,
+            anchor="mm",
+            stroke_width=2,
+            stroke_fill="black",
+        )

@@ -6,8 +6,8 @@ STORE is a folder of crops as `volspine.data.crop_store` writes them. Each row i
 trained on the same studies, in the same order, for as many steps from the same seed, and tested on
 the same new people at points moved as the localizer errs. `--rows` names what to run: `full` and
 the parts of `ablation.variants`, and `study mode`, a grader of one voxel grid of the whole study
-that is given the same people, labels and processor's seconds of training at each of three learning rates, of
-which the best on the test counts.
+that is given the same people, labels and processor time of training at each of three learning
+rates, of which the best on the test counts.
 
 The loss is the mean of three weighted log losses after the decision layer, against labels of
 `--reader`. Differences are paired over studies; a row whose interval of (prior - row) includes 0
@@ -65,8 +65,18 @@ def rows_of(bench: Bench, name: str, found: dict[str, Row]) -> Sequence[tuple[st
     return [(label, study_row(bench, label, rate, seconds, seed)) for label, rate in pairs]
 
 
-HEAD = ("row", "off", "loss", "loss less that of full", "prior less row", "kappa canal",
-        "kappa foramen", "kappa recess", "processor seconds, steps", "parameters, millions")  # fmt: skip
+HEAD = (
+    "row",
+    "off",
+    "loss",
+    "loss less that of full",
+    "prior less row",
+    "kappa canal",
+    "kappa foramen",
+    "kappa recess",
+    "processor seconds, steps",
+    "parameters, millions",
+)
 
 
 def compared(bench: Bench, found: dict[str, Row]) -> list[list[Cell]]:

@@ -33,6 +33,10 @@ from volspine.views import Patches
 __all__ = ["LevelGradingTask"]
 
 
+HeldOut = dict[str, tuple[Tensor, Tensor]]
+"""Probabilities (25, 3) and labels (25,) of a study, by its name."""
+
+
 class LevelGradingTask(GradingTask):
     """Train, validate and test a level-mode grader.
 
@@ -79,20 +83,21 @@ class LevelGradingTask(GradingTask):
 
     def on_validation_epoch_start(self) -> None:
         """Forget what was held out before."""
-        self._held_out: list[tuple[Tensor, Tensor]] = []
+        self._held_out: HeldOut = {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch and keep it for the temperature."""
         del batch_idx
         probabilities = self(self.seen(batch)).double()
         self._metric.update(probabilities, batch["grades"])
-        self._held_out.append((probabilities.cpu(), batch["grades"].cpu()))
+        rows = zip(probabilities.cpu(), batch["grades"].cpu(), strict=True)
+        self._held_out.update(zip(batch["study_id"], rows, strict=True))
 
     def on_validation_epoch_end(self) -> None:
         """Log the challenge's score, fit the temperature and log the score that it makes."""
         super().on_validation_epoch_end()
-        parts = [part for each in _of_all_processes(self._held_out) for part in each]
-        probabilities, grades = (torch.cat(each) for each in zip(*parts, strict=True))
+        rows = _of_all_processes(self._held_out).values()
+        probabilities, grades = (torch.stack(each) for each in zip(*rows, strict=True))
         tiny = torch.finfo(probabilities.dtype).tiny
         self.temperature = fit_temperature(probabilities.clamp_min(tiny).log(), grades)
         terms = rsna_terms(grades.numpy(), decide(self.reported(probabilities).numpy()))
@@ -115,10 +120,10 @@ class LevelGradingTask(GradingTask):
             self.temperature = np.asarray(kept["temperature"], dtype=np.float64)
 
 
-def _of_all_processes(mine: list[tuple[Tensor, Tensor]]) -> list[list[tuple[Tensor, Tensor]]]:
-    """Return what each process of a run holds."""
+def _of_all_processes(mine: HeldOut) -> HeldOut:
+    """Return what the processes of a run hold together, each study once."""
     if not (distributed.is_available() and distributed.is_initialized()):
-        return [mine]
+        return mine
     everyone: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(everyone, mine)
-    return everyone
+    return {key: row for each in everyone for key, row in each.items()}

@@ -67,7 +67,7 @@ class GradedStudy:
     @cached_property
     def key_images(self) -> list[KeyImage]:
         """A picture of every target that was measured, with what its grade looked at."""
-        return key_images(self.study, self.grades, self.looks())
+        return key_images(self.study, self.grades, self.saliencies())
 
     def saliency(
         self, target: Target | tuple[Condition | str, Level | str], method: Method = "attention"
@@ -99,7 +99,7 @@ class GradedStudy:
         is_raised = grade is not None and grade is not Grade.NORMAL_MILD
         return self.look.saliency(which, method, is_raised=is_raised)
 
-    def looks(self, method: Method = "attention") -> dict[Target, Saliency]:
+    def saliencies(self, method: Method = "attention") -> dict[Target, Saliency]:
         """Return the saliency of every target that was graded; nothing for a model of studies."""
         if self.look is None or self.status == "refused":
             return {}

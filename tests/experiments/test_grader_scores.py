@@ -7,16 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from volspine.anatomy import LEVELS, MIRRORED_INDEX, Protocol
-from volspine.inference.bundle import load_bundle, write_bundle
+from volspine.inference.bundle import write_bundle
 from volspine.inference.card import Card
 from volspine.inference.look import both_images
 from volspine.inference.members import Members
 from volspine.models.level_grader import LevelGrader
+from volspine.models.link import CumulativeLink, grade_log_probs
 from volspine.models.localizer import Localizer
+from volspine.models.parts import Graded
 from volspine.phantom.levels import phantom_study_crops
 from volspine.phantom.spec import Cohort, Size, Spec
+from volspine.views import VIEWS, Patches
 from volspine.volume.study_crops import mirrored_crops
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -28,22 +32,44 @@ def _experiments_on_the_path(monkeypatch):
     monkeypatch.syspath_prepend(str(EXPERIMENTS))
 
 
+class Plain(nn.Module):
+    """Says of every target what the left and the right half of its patches weigh."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.link = CumulativeLink()
+
+    def forward(self, patches: Patches) -> Graded:
+        severity = torch.zeros(len(patches.images[0]), 25)
+        for n, (view, image) in enumerate(zip(VIEWS, patches.images, strict=True)):
+            ramp = torch.linspace(-1, 2 + n, view.pixels)
+            severity[:, list(view.targets)] += (image * ramp).mean(dim=(2, 3, 4))
+        return Graded(self.link(severity[..., None]), severity, None)
+
+
+FREQUENCIES = np.full((25, 3), [0.6, 0.3, 0.1])
+TEMPERATURE = np.full(25, 1.5)
+
+
+@pytest.fixture
+def model():
+    from proof.grading import Model
+
+    return Model((Plain(), Plain()), TEMPERATURE, FREQUENCIES)
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    """An untrained model whose grades differ between targets."""
+    """An untrained model."""
     torch.manual_seed(1)
-    grader = LevelGrader(
-        trunk={"name": "tf_efficientnetv2_b0", "stride": 4}, tokens={"width": 16}
-    ).eval()
-    with torch.no_grad():
-        for parameter in grader.head.parameters():
-            parameter.add_(torch.randn_like(parameter))
+    trunk = {"name": "tf_efficientnetv2_b0", "stride": 4}
+    grader = LevelGrader(trunk=trunk, tokens={"width": 16}).eval()
     card = Card(
         name="tiny",
         trained_on="nobody",
         phantom_only=True,
-        frequencies=np.full((25, 3), [0.6, 0.3, 0.1]),
-        temperature=np.full(25, 1.5),
+        frequencies=FREQUENCIES,
+        temperature=TEMPERATURE,
     )
     localizer = Localizer(channels=(4, 8), context=1, shape=(8, 32, 32)).eval()
     folder = tmp_path_factory.mktemp("models") / "tiny"
@@ -60,26 +86,25 @@ def chances(said) -> np.ndarray:
     return np.array(said["probabilities"])
 
 
-def test_what_is_graded_is_what_the_members_of_the_predictor_say(bundle, crops):
-    from proof.grading import model_of, told
+def test_what_is_graded_is_what_the_members_of_the_predictor_say(model, crops):
+    from proof.grading import told
 
-    loaded = load_bundle(bundle)
-    members = Members(loaded.graders, torch.device("cpu"), loaded.card.temperature)
+    members = Members(model.graders, torch.device("cpu"), TEMPERATURE)
     patches = both_images(crops, members.device)
     expected = members.ask(lambda size: [patches]).probabilities
-    found = told(model_of(bundle), crops, crops.points_mm)
+    found = told(model, crops, crops.points_mm)
     assert found["imputed"] == 0
     np.testing.assert_allclose(chances(found), expected, rtol=1e-6)
     assert np.ptp(expected[:, 0]) > 1e-3
 
 
-def test_a_mirrored_study_is_told_the_mirrored_grades_and_severities(bundle, crops):
-    from proof.grading import jitter, model_of, told
+def test_a_mirrored_study_is_told_the_mirrored_grades_and_severities(model, crops):
+    from proof.grading import jitter, told
 
     points = crops.points_mm + jitter(SPEC)
     there = mirrored_crops(crops._replace(points_mm=points))
-    here = told(model_of(bundle), crops, points)
-    other = told(model_of(bundle), there, there.points_mm)
+    here = told(model, crops, points)
+    other = told(model, there, there.points_mm)
     index = list(MIRRORED_INDEX)
     np.testing.assert_allclose(chances(other)[index], chances(here), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(
@@ -87,13 +112,13 @@ def test_a_mirrored_study_is_told_the_mirrored_grades_and_severities(bundle, cro
     )
 
 
-def test_a_target_that_no_primary_view_shows_gets_the_frequencies(bundle, crops):
-    from proof.grading import model_of, shown, told
+def test_a_target_that_no_primary_view_shows_gets_the_frequencies(model, crops):
+    from proof.grading import shown, told
 
     dark = crops._replace(axial_mask=torch.zeros_like(crops.axial_mask))
     is_shown = shown(dark)
     assert is_shown.tolist() == [True] * 15 + [False] * 10  # The recesses alone need axial slices.
-    found = told(model_of(bundle), dark, dark.points_mm)
+    found = told(model, dark, dark.points_mm)
     assert found["imputed"] == 10
     np.testing.assert_allclose(chances(found)[15:], np.full((10, 3), [0.6, 0.3, 0.1]), rtol=1e-6)
     assert not np.allclose(chances(found)[:15, 0], 0.6)
@@ -122,8 +147,6 @@ def test_errors_of_a_level_go_together_and_those_of_studies_do_not():
 
 def test_severity_of_a_cumulative_link_comes_back_from_its_probabilities_but_for_a_constant():
     from proof.grading import severity_of
-
-    from volspine.models.link import grade_log_probs
 
     severity = torch.linspace(-5, 5, 25)[None].double()
     cuts = torch.tensor([[-0.5, 1.5]]).expand(25, 2).double()

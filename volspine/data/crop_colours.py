@@ -46,8 +46,8 @@ def coloured(patches: Patches, colours: Colours) -> Patches:
         colours: Batched. If nothing would be left of a study, nothing of it is taken away.
     """
     device = patches.images[0].device
-    colours = Colours(*(part.to(device) for part in colours))
     generator = torch.Generator(device).manual_seed(int(colours.seed.sum()) % 2**62)
+    colours = Colours(*(part.to(device) for part in colours))
     colours = colours._replace(kept=_some_kept(patches, colours.kept))
     images, covered = [], []
     for number, (image, share) in enumerate(zip(*patches, strict=True)):

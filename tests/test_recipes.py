@@ -18,7 +18,8 @@ from volspine.phantom import tissue_map_store
 RECIPES = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
 NAMES = [path.stem for path in RECIPES]
 LOCALIZERS = [path for path in RECIPES if "localizer" in yaml.safe_load(path.read_text())["model"]]
-GRADERS = [path for path in RECIPES if path not in LOCALIZERS]
+REFINERS = [path for path in RECIPES if "refiner" in yaml.safe_load(path.read_text())["model"]]
+GRADERS = [path for path in RECIPES if path not in (*LOCALIZERS, *REFINERS)]
 GRADER_NAMES = [path.stem for path in GRADERS]
 LOCALIZER_NAMES = [path.stem for path in LOCALIZERS]
 

@@ -1,4 +1,4 @@
-"""Sides against the axial picture, and what refinement may change."""
+"""Sides against the axial picture."""
 
 from dataclasses import replace
 from functools import cache
@@ -9,16 +9,11 @@ import torch
 
 from tests.volume.marks import (
     landmarks_of,
-    linear_stack,
     mirrored_points,
     mirrored_study,
-    sagittal_affine,
-    series_of,
-    upright_points,
 )
-from tests.volume.marks import study_of as study_with
-from volspine.anatomy import LEVELS, MIRRORED_INDEX, PROTOCOLS, Protocol
-from volspine.inference.sides import FARTHEST_MM, check_sides, refine, symmetry_line
+from volspine.anatomy import LEVELS, MIRRORED_INDEX, PROTOCOLS
+from volspine.inference.sides import check_sides, symmetry_line
 from volspine.phantom.spec import Cohort, Size, Spec
 from volspine.phantom.study import acquire_study, study_of
 
@@ -144,55 +139,3 @@ def test_a_level_without_picture_or_place_is_not_seen():
     points[1, 2] += 300.0
     moved = check_sides(landmarks_of(points), study)[1]
     assert moved.verdict == "not_seen"
-
-
-def marks():
-    return landmarks_of(upright_points())
-
-
-def sagittal_study():
-    return study_with(series_of("sagittal_t2", linear_stack(sagittal_affine(), (80, 160, 15))))
-
-
-def moving(step, spread):
-    """A refiner that moves every target by a step."""
-
-    def look(level, crops):
-        assert set(crops) == set(PROTOCOLS)
-        assert crops[Protocol.SAGITTAL_T2].mask.any()
-        old = marks().points_mm[LEVELS.index(level) :: 5]
-        return old + np.asarray(step), np.full(5, spread)
-
-    return look
-
-
-def test_without_a_refiner_nothing_changes():
-    landmarks = marks()
-    assert refine(landmarks, sagittal_study()) is landmarks
-
-
-def test_a_surer_place_nearby_is_taken_with_its_spread():
-    refined = refine(marks(), sagittal_study(), refiner=moving([0.0, 1.0, 2.0], 1.2))
-    assert refined.points_mm == pytest.approx(marks().points_mm + np.array([0.0, 1.0, 2.0]))
-    assert refined.spread_mm.tolist() == [1.2] * 25
-    assert refined.chain_mm[1:6] == pytest.approx(refined.points_mm[:5])
-    assert np.isnan(refined.chain_mm[[0, 6]]).all()
-
-
-@pytest.mark.parametrize(
-    ("step", "spread"),
-    [([0.0, 0.0, FARTHEST_MM + 0.1], 1.0), ([0.0, 1.0, 0.0], 2.5), ([np.nan] * 3, np.nan)],
-    ids=["too far", "less sure", "nothing known"],
-)
-def test_a_place_that_is_not_believed_is_not_taken(step, spread):
-    refined = refine(marks(), sagittal_study(), refiner=moving(step, spread))
-    assert refined.points_mm == pytest.approx(marks().points_mm)
-    assert refined.spread_mm.tolist() == [2.0] * 25
-
-
-def test_a_level_that_was_not_located_is_not_looked_at():
-    points = upright_points()
-    points[0::5] = np.nan
-    refined = refine(landmarks_of(points), sagittal_study(), refiner=moving([0.0, 1.0, 0.0], 1.0))
-    assert np.isnan(refined.points_mm[0::5]).all()
-    assert refined.points_mm[1] == pytest.approx(points[1] + [0.0, 1.0, 0.0])

@@ -3,6 +3,7 @@
 volspine bundle GRADER.ckpt --out DIR                            a grader alone
 volspine bundle GRADER.ckpt --localizer LOCALIZER.ckpt --out DIR  a grader of levels needs it
 volspine bundle --localizer LOCALIZER.ckpt --out DIR --overwrite  into a bundle that is there
+volspine bundle --refiner REFINER.ckpt --out DIR --overwrite      into its localizer
 volspine bundle --metrics FILE --out DIR --overwrite              on the card of one that is there
 """
 
@@ -42,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CKPT",
         help="checkpoint of a localizer, or a model folder that has one, to go with it",
     )
+    parser.add_argument(
+        "--refiner",
+        type=Path,
+        metavar="CKPT",
+        help="checkpoint of a point refiner, to go with the localizer",
+    )
     parser.add_argument("--name", help="name of the model; the folder's if omitted")
     parser.add_argument("--trained-on", metavar="TEXT", help="the training data, in words")
     parser.add_argument(
@@ -78,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     made = _graders(arguments) if arguments.checkpoints else _kept(arguments)
     if arguments.localizer is not None:
         made = replace(made, found=_localizer(arguments.localizer))
+    if arguments.refiner is not None:
+        made = replace(made, found=_refining(made.found, arguments.refiner))
     states = made.states
     if mode_of(made.recipe) == "level" and not arguments.full_precision:
         states = [halved(state) for state in states]
@@ -126,13 +135,29 @@ def _localizer(path: Path) -> "LocalizerCheckpoint":
     return LocalizerCheckpoint(bundle.localizer, bundle.card.localizer)
 
 
+def _refining(found: "LocalizerCheckpoint | None", path: Path) -> "LocalizerCheckpoint":
+    """Return a localizer with the point refiner of a checkpoint."""
+    from volspine.errors import ConfigurationError
+    from volspine.inference.checkpoint import LocalizerCheckpoint, read_refiner
+
+    if found is None:
+        raise ConfigurationError(
+            "a point refiner without a localizer whose points it could refine",
+            path=path,
+            remedy="name a localizer, too: --localizer LOCALIZER.ckpt",
+            code="VS-CFG-172",
+        )
+    found.localizer.refiner, facts = read_refiner(path)
+    return LocalizerCheckpoint(found.localizer, {**found.facts, "refiner": facts})
+
+
 def _kept(arguments: argparse.Namespace) -> _Made:
     """Return what the bundle that is there is made of."""
     from volspine.errors import ConfigurationError
     from volspine.inference.bundle import load_bundle
     from volspine.inference.checkpoint import LocalizerCheckpoint
 
-    if arguments.localizer is None and not arguments.metrics:
+    if arguments.localizer is None and arguments.refiner is None and not arguments.metrics:
         raise ConfigurationError(
             "no checkpoint was named",
             remedy="name checkpoints of graders, or a localizer's with --localizer",

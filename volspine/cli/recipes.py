@@ -3,6 +3,7 @@
     model: {grader: a LevelGrader}   LevelGradingTask on LevelCrops
     model: {grader: another}         GradingTask on RsnaDataModule; also where none is there
     model: {localizer: ...}          LocalizationTask on PhantomMaps
+    model: {refiner: ...}            RefinementTask on RefinerPatches
 
 The list is closed. A recipe is only looked at here; everything in it is checked when it is parsed.
 """
@@ -18,6 +19,7 @@ from volspine.data.lightning import pl
 __all__ = ["Kind", "kind_of"]
 
 _LOCALIZER, _LOCALIZER_OPTION = "localizer", "--model.localizer"
+_REFINER, _REFINER_OPTION = "refiner", "--model.refiner"
 _LEVEL_GRADER = "LevelGrader"
 
 
@@ -45,6 +47,11 @@ def kind_of(arguments: Sequence[str]) -> Kind:
         from volspine.tasks.localization import LocalizationTask
 
         return Kind(LocalizationTask, PhantomMaps, "val/error")
+    if _names_refiner(arguments) or any(_REFINER in model for model in models):
+        from volspine.data.refiner_patches import RefinerPatches
+        from volspine.tasks.refinement import RefinementTask
+
+        return Kind(RefinementTask, RefinerPatches, "val/error")
     if _names_level_grader(arguments) or any(map(_is_level_grader, models)):
         from volspine.data.level_datamodule import LevelCrops
         from volspine.tasks.level_grading import LevelGradingTask
@@ -59,6 +66,10 @@ def kind_of(arguments: Sequence[str]) -> Kind:
 
 def _names_localizer(arguments: Sequence[str]) -> bool:
     return any(word.startswith(_LOCALIZER_OPTION) for word in arguments)
+
+
+def _names_refiner(arguments: Sequence[str]) -> bool:
+    return any(word.startswith(_REFINER_OPTION) for word in arguments)
 
 
 def _names_level_grader(arguments: Sequence[str]) -> bool:

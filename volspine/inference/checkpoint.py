@@ -21,12 +21,21 @@ from volspine.errors import ConfigurationError, WeightsError
 from volspine.inference.bundle_mode import level_input, mode_of
 from volspine.inference.card import grid_from_dict
 from volspine.models.localizer import Localizer, build_localizer
+from volspine.models.point_refiner import PointRefiner, build_refiner
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
 
-__all__ = ["Checkpoint", "LocalizerCheckpoint", "read_checkpoint", "read_localizer", "same_kind"]
+__all__ = [
+    "Checkpoint",
+    "LocalizerCheckpoint",
+    "read_checkpoint",
+    "read_localizer",
+    "read_refiner",
+    "same_kind",
+]
 
 _KEY, _PREFIX, _LOCALIZER_PREFIX = "volspine", "grader.", "localizer."
+_REFINER_PREFIX = "refiner."
 _REMEDY = "give a checkpoint written by: volspine fit"
 
 
@@ -110,6 +119,34 @@ def read_localizer(path: str | Path) -> LocalizerCheckpoint:
         raise _unusable(place, "its weights are not those of its localizer") from error
     facts = {"people": people, "validation": errors}
     return LocalizerCheckpoint(localizer.eval(), facts)
+
+
+def read_refiner(path: str | Path) -> tuple[PointRefiner, Mapping[str, Any]]:
+    """Read a checkpoint of `volspine fit` for a point refiner.
+
+    Returns:
+        The refiner in evaluation mode, and plain data: `people` it was trained on, and its errors
+        of `validation`.
+
+    Raises:
+        WeightsError: If it is missing, damaged, holds anything but tensors and plain data, or is
+            not of a point refiner.
+    """
+    place = Path(path)
+    content = _load(place)
+    try:
+        kept, state = content[_KEY], content["state_dict"]
+        refiner = build_refiner(kept["model"])
+        refiner.load_state_dict({
+            name.removeprefix(_REFINER_PREFIX): tensor for name, tensor in state.items()
+        })  # fmt: skip
+        people = {name: int(count) for name, count in kept["data"]["people"].items()}
+        errors = {name: round(float(v), 3) for name, v in kept["validation"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigurationError) as error:
+        raise _unusable(place, f"it is not of a refiner ({type(error).__name__})") from error
+    except RuntimeError as error:
+        raise _unusable(place, "its weights are not those of its refiner") from error
+    return refiner.eval(), {"people": people, "validation": errors}
 
 
 def same_kind(checkpoints: list[Checkpoint]) -> Checkpoint:

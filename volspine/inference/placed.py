@@ -4,6 +4,7 @@ import torch
 
 from volspine.dicom.study import Study
 from volspine.inference.locate import locate
+from volspine.inference.refined import refine
 from volspine.inference.sides import check_sides
 from volspine.landmarks import Landmarks
 from volspine.models.localizer import Localizer
@@ -16,6 +17,8 @@ def place_levels(
 ) -> tuple[Landmarks, tuple[str, ...]]:
     """Return where the levels are, and warnings: a doubtful numbering, contradicted sides.
 
+    Foramina are refined on native slices if the localizer has something to refine them with.
+
     Args:
         study: As read.
         localizer: A trained localizer.
@@ -23,6 +26,8 @@ def place_levels(
         shift_levels: Name each level this many levels lower.
     """
     found = locate(study, localizer, device=device, shift_levels=shift_levels)
+    if localizer.refiner is not None:
+        found = refine(found, study, refiner=localizer.refiner, device=device)
     warnings = []
     if found.doubts:
         warnings.append(f"the numbering of the levels is doubtful: {'; '.join(found.doubts)}")

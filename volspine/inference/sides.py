@@ -1,4 +1,4 @@
-"""Left and right of the landmarks, checked against the axial picture; and a door for refinement.
+"""Left and right of the landmarks, checked against the axial picture.
 
 Two things are asked at each level:
 
@@ -11,38 +11,27 @@ from right, since people are symmetric; that is the headers' business. It can te
 lies on the wrong side of the spine, or that a canal lies beside it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
-from volspine.anatomy import LEVELS, PROTOCOLS, Condition, Finding, Level, Protocol
+from volspine.anatomy import LEVELS, Condition, Finding, Level, Protocol
 from volspine.dicom.study import Study
 from volspine.geometry.window import SAGITTAL, CropShape
 from volspine.landmarks import Landmarks
 from volspine.types import FloatArray
 from volspine.volume.crop import Cropper
-from volspine.volume.crop_records import AS_ACQUIRED, CropHow, LevelCrop
+from volspine.volume.crop_records import CropHow, LevelCrop
 
-__all__ = ["LevelSides", "PointRefiner", "Symmetry", "check_sides", "refine", "symmetry_line"]
-
-PointRefiner: TypeAlias = Callable[
-    [Level, Mapping[Protocol, LevelCrop]], tuple[FloatArray, FloatArray]
-]
-"""What a network for refinement is called as: with a level and its crop of each graded protocol. It
-returns the level's targets anew, (5, 3) LPS millimetres in `Condition`'s order, NaN where nothing
-better is known, and the spread of each, (5,)."""
+__all__ = ["LevelSides", "Symmetry", "check_sides", "symmetry_line"]
 
 CANAL_MM = 6.0
 """How far the canal may lie from the line of symmetry."""
 
 LEAST_LIKENESS = 0.5
 """Of a slice and its mirror image; where they are less alike nothing is concluded."""
-
-FARTHEST_MM = 12.0
-"""Refinement that moves a landmark further is not believed: it went to another level or side."""
 
 _PIXEL_MM = 1.5
 _REACH = (28.0, 28.0, 20.0)
@@ -189,42 +178,3 @@ def _correlation(one: torch.Tensor, other: torch.Tensor, seen: torch.Tensor) -> 
     found = (parts[0] * parts[1]).sum(dim=(1, 2)) / spread.clamp(min=1e-6)
     enough = size > 0.5 * weight[0].numel()
     return torch.where(enough & (spread > 1e-6), found, -torch.ones_like(found))
-
-
-def refine(
-    landmarks: Landmarks,
-    study: Study,
-    *,
-    refiner: PointRefiner | None = None,
-    how: CropHow = AS_ACQUIRED,
-) -> Landmarks:
-    """Return landmarks that were looked at more closely, level by level.
-
-    A point is taken where the refiner is surer of it than the localizer was, and has not moved it
-    by more than `FARTHEST_MM`. Levels that were not located stay so. The canal of the chain moves
-    with its target.
-
-    Args:
-        landmarks: Of the study.
-        study: The images, native.
-        refiner: Looks at the crops of a level; None changes nothing.
-        how: How the levels are cropped.
-    """
-    if refiner is None:
-        return landmarks
-    points, spread = landmarks.points_mm.copy(), landmarks.spread_mm.copy()
-    cropper = Cropper(study, landmarks, how=how)
-    for n, level in enumerate(LEVELS):
-        if not np.isfinite(points[n]).all():
-            continue
-        crops = {view: cropper.crop(level, view) for view in PROTOCOLS}
-        moved, new_spread = refiner(level, crops)
-        rows = slice(n, None, len(LEVELS))
-        far = np.linalg.norm(moved - points[rows], axis=1)
-        # NaN compares as False: what either does not know stays as it is.
-        better = (far <= FARTHEST_MM) & (new_spread < spread[rows])
-        points[rows] = np.where(better[:, None], moved, points[rows])
-        spread[rows] = np.where(better, new_spread, spread[rows])
-    chain = landmarks.chain_mm.copy()
-    chain[1:-1] = np.where(np.isfinite(points[: len(LEVELS)]), points[: len(LEVELS)], chain[1:-1])
-    return replace(landmarks, points_mm=points, spread_mm=spread, chain_mm=chain)

@@ -28,6 +28,7 @@ from volspine.errors import ConfigurationError
 from volspine.landmarks import CHAIN, MIRRORED_POINT, POINTS
 from volspine.models.localizer_blocks import Residual, fast_layout
 from volspine.models.localizer_input import input_channels
+from volspine.models.point_refiner import PointRefiner, build_refiner
 
 __all__ = [
     "KIND_OF_POINT",
@@ -91,6 +92,10 @@ class Localizer(nn.Module):
         shape: Voxels of the grid, which is centred on the series.
         with_mask: Whether the network is shown what was measured as a third channel.
 
+    Attributes:
+        refiner: What moves foramina to where they are seen, once trained by itself; mostly None
+            until a bundle is made. It is no part of what this network computes.
+
     Raises:
         ConfigurationError: If the shape cannot be halved that often.
     """
@@ -121,6 +126,7 @@ class Localizer(nn.Module):
         self.ascent = nn.ModuleList(Residual(a) for a, _ in pairs)
         self.coarse_names = nn.Conv3d(self.channels[1], len(POINTS), 1)
         self.head = nn.Conv3d(first, len(POINTS) + 1 + 3 * _KINDS, 1)
+        self.refiner: PointRefiner | None = None
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             self.coarse_names.weight.mul_(0.1)
@@ -143,6 +149,7 @@ class Localizer(nn.Module):
             "spacing_mm": list(self.spacing_mm),
             "shape": list(self.shape),
             "with_mask": self.with_mask,
+            **({} if self.refiner is None else {"refiner": self.refiner.recipe}),
         }
 
     def forward(
@@ -184,19 +191,24 @@ def build_localizer(recipe: Mapping[str, Any]) -> Localizer:
     """Return an untrained localizer from plain data.
 
     Args:
-        recipe: `localizer`, a name in `LOCALIZERS`, and its arguments; see `Localizer.recipe`.
+        recipe: `localizer`, a name in `LOCALIZERS`, its arguments, and `refiner` where it has one;
+            see `Localizer.recipe`.
 
     Raises:
         ConfigurationError: If it names another class, or an argument is unknown or impossible.
     """
     arguments = dict(recipe)
     name = arguments.pop("localizer", None)
+    refiner = arguments.pop("refiner", None)
     if name not in LOCALIZERS:
         raise _unknown("localizer", name, LOCALIZERS)
     accepted = inspect.signature(LOCALIZERS[name]).parameters
     if unknown := set(arguments) - set(accepted):
         raise _unknown(f"argument of {name}", min(map(str, unknown)), accepted)
-    return LOCALIZERS[name](**arguments)
+    localizer = LOCALIZERS[name](**arguments)
+    if refiner is not None:
+        localizer.refiner = build_refiner(refiner)
+    return localizer
 
 
 def mirror_located(located: Located) -> Located:

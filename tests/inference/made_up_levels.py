@@ -1,4 +1,4 @@
-"""A grader of levels that is known by heart, landmarks of the made-up spine, and a predictor of it."""
+"""A grader of levels known by heart, landmarks of the made-up spine, and a predictor of both."""
 
 import numpy as np
 import torch

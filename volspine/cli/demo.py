@@ -80,7 +80,8 @@ def _show(graded: "GradedStudy", truth: Mapping[str, Any], card: "Card") -> None
         f"{count_agreeing(graded.grades, truth['grades'])} of 25 grades are the true ones."
     )
     console.print(_places(graded.grades, truth["landmarks_mm"]))
-    console.print(_held_out(card))
+    for line in _held_out(card):
+        console.print(line)
     for line in notices(graded.grades):
         console.print(line, style="bold")
 
@@ -112,17 +113,16 @@ def _true_places(truth: Mapping[str, Any]) -> "FloatArray":
     return np.array([truth[target.name] for target in TARGETS], dtype=np.float64)
 
 
-def _held_out(card: "Card") -> str:
-    score, prior = card.held_out.get("score"), card.held_out.get("prior")
-    if score is None or prior is None:
-        return "This bundle has no held-out score."
-    kind = "phantoms" if card.phantom_only else "studies"
-    text = (
-        f"Bundle {card.name}: weighted log loss {score:.3f} on {card.held_out.get('studies', '?')} "
-        f"held-out {kind}, beside {prior:.3f} for the prior, which has learned nothing."
-    )
-    clause = " It shows that the pipeline works, and nothing about patients."
-    return text + (clause if card.phantom_only else "")
+def _held_out(card: "Card") -> list[str]:
+    """Return what is known of the bundle's worth: score, parts and kappa beside prior and floor."""
+    from volspine.inference.held_out import held_out_lines
+
+    of = "held-out phantoms" if card.phantom_only else "held-out studies"
+    lines = [f"Bundle {card.name}, trained on {card.trained_on}."]
+    lines += held_out_lines(card.held_out, of=of)
+    if card.phantom_only and "score" in card.held_out:
+        lines.append("It shows that the pipeline works, and nothing about patients.")
+    return lines
 
 
 def _pictures(out: Path, graded: "GradedStudy", truth: Mapping[str, Any]) -> list[Path]:

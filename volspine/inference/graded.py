@@ -10,7 +10,7 @@ from volspine.dicom.study import Study
 from volspine.errors import ConfigurationError
 from volspine.grades import Status, StudyGrades
 from volspine.inference.look import LevelLook
-from volspine.inference.saliency import METHODS, Method
+from volspine.inference.saliency import METHODS
 from volspine.jobs import write_bytes, write_text
 from volspine.report.html import render_report
 from volspine.report.keyimages import KeyImage, key_images
@@ -70,7 +70,7 @@ class GradedStudy:
         return key_images(self.study, self.grades, self.saliencies())
 
     def saliency(
-        self, target: Target | tuple[Condition | str, Level | str], method: Method = "attention"
+        self, target: Target | tuple[Condition | str, Level | str], method: str = "attention"
     ) -> Saliency:
         """Return how much the grade of a target looked at each place of its patches.
 
@@ -90,7 +90,7 @@ class GradedStudy:
         """
         which = target if isinstance(target, Target) else _target(*target)
         if method not in METHODS:
-            raise _no_saliency(f"there is no method {str(method)[:40]!r}", "attention or gradcam")
+            raise _no_saliency(f"there is no method {method[:40]!r}", "attention or gradcam")
         if self.look is None:
             raise _no_saliency("this result does not know what it looked at", "a model of levels")
         if self.status == "refused" or self.grades.imputed[which.index]:
@@ -99,7 +99,7 @@ class GradedStudy:
         is_raised = grade is not None and grade is not Grade.NORMAL_MILD
         return self.look.saliency(which, method, is_raised=is_raised)
 
-    def saliencies(self, method: Method = "attention") -> dict[Target, Saliency]:
+    def saliencies(self, method: str = "attention") -> dict[Target, Saliency]:
         """Return the saliency of every target that was graded; nothing for a model of studies."""
         if self.look is None or self.status == "refused":
             return {}

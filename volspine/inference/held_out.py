@@ -8,6 +8,7 @@
 Only the first three are always there.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ learned nothing.']
 def _score_line(held_out: Mapping[str, Any], numbers: tuple[float, float], of: str) -> str:
     score, prior = numbers
     count, floor = held_out.get("studies", "?"), _number(held_out.get("floor"))
-    below = "" if floor is None else f" and {floor:.3f} for the floor, where all is learned"
+    below = "" if floor is None else f", and {floor:.3f} for the floor, where all is learned"
     return (
         f"Held out: weighted log loss {score:.3f}{_interval(held_out.get('score_interval_90'))} on "
         f"{count} {of}, beside {prior:.3f} for the prior, which has learned nothing{below}."
@@ -71,7 +72,7 @@ def _by_finding(title: str, held_out: Mapping[str, Any], key: str) -> list[str]:
 
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    return float(value) if is_number and math.isfinite(value) else None
 
 
 def _interval(ends: Any) -> str:

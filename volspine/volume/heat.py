@@ -56,19 +56,23 @@ class PatchHeat:
         middle = [number, (rows - 1) / 2, (columns - 1) / 2, 1.0]
         return np.asarray((self.affine_lps @ middle)[:3], dtype=np.float64)
 
-    def at(self, points_mm: FloatArray) -> FloatArray:
-        """Return the heat at points, that of the nearest voxel; 0 outside of the patch.
+    def points_mm(self, apart_mm: float) -> tuple[FloatArray, FloatArray]:
+        """Return places and heat: voxels with heat, in parts no further apart than a distance.
 
         Args:
-            points_mm: (..., 3) LPS.
+            apart_mm: The distance.
+
+        Returns:
+            (N, 3) LPS and (N,), which sums to `total`.
         """
-        affine = self.affine_lps
-        index = (points_mm - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
-        nearest = np.rint(index).astype(np.int64)
-        size = np.array(self.values.shape)
-        inside = np.all((nearest >= 0) & (nearest < size), axis=-1)
-        d, h, w = np.moveaxis(np.clip(nearest, 0, size - 1), -1, 0)
-        return np.where(inside, self.values[d, h, w], 0.0)
+        steps = np.linalg.norm(self.affine_lps[:3, :3], axis=0)
+        counts = np.maximum(1, np.ceil(steps / apart_mm)).astype(np.int64)
+        parts = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
+        inside = np.stack(np.meshgrid(*parts, indexing="ij"), axis=-1).reshape(-1, 3)
+        hot = np.argwhere(self.values > 0)
+        index = (hot[:, None] + inside).reshape(-1, 3)
+        heat = np.repeat(self.values[tuple(hot.T)].astype(np.float64) / len(inside), len(inside))
+        return index @ self.affine_lps[:3, :3].T + self.affine_lps[:3, 3], heat
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +108,16 @@ class Saliency:
     def on_grid(self, grid: Grid) -> VoxelArray:
         """Return the heat of all patches on a grid, (X, Y, Z) float32, added up.
 
+        Each voxel of the grid has the heat of what lies in it, so the grid has all heat that lies
+        within it, however coarse or fine it is; slices are as thick as they lie apart.
+
         Args:
-            grid: With its centre. Only what is within a patch, as thick as its slices, is not zero.
+            grid: With its centre.
         """
-        heat = np.zeros(grid.shape, dtype=np.float32)
-        i, j = (np.arange(n) for n in grid.shape[:2])
-        for k in range(grid.shape[2]):
-            index = np.stack(np.meshgrid(i, j, [k], indexing="ij"), axis=-1)[:, :, 0]
-            points = grid.mm_from_index(index.astype(np.float64))
-            heat[:, :, k] = sum(patch.at(points) for patch in self.patches)
-        return heat
+        heat = np.zeros(grid.shape, dtype=np.float64)
+        for patch in self.patches:
+            points, values = patch.points_mm(min(grid.spacing_mm))
+            nearest = np.rint(grid.index_from_mm(points)).astype(np.int64)
+            inside = np.all((nearest >= 0) & (nearest < grid.shape), axis=1)
+            np.add.at(heat, tuple(nearest[inside].T), values[inside])
+        return heat.astype(np.float32)

@@ -22,7 +22,16 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from proof.grading import GIVEN, JITTERED, TRUE, Job, gathered, records, slice_distances
+from proof.grading import (
+    GIVEN,
+    JITTERED,
+    TRUE,
+    Job,
+    gathered,
+    model_of,
+    records,
+    slice_distances,
+)
 from proof.measures import (
     FINDINGS,
     RESAMPLES,
@@ -34,9 +43,8 @@ from proof.measures import (
     reported,
     ways,
 )
-from proof.tables import in_percent, provenance, table
+from proof.tables import commit, in_percent, provenance, table
 
-from volspine.inference.bundle import load_bundle
 from volspine.inference.card import Card
 from volspine.phantom.prevalence import prevalence
 from volspine.phantom.spec import Cohort, Noise, Size, Spec
@@ -47,6 +55,7 @@ TRAINED, PUBLISHED = "training split's", "cohort's own"
 def main() -> None:
     """Grade, judge, print and write."""
     arguments = parsed()
+    commit()  # Of now, not of when the tables are done.
     texts = []
     for cohort in arguments.cohorts:
         job = Job(arguments.bundle, arguments.via)
@@ -100,7 +109,7 @@ def graded(job: Job, specs: list[Spec], arguments: argparse.Namespace) -> list[d
 
 def card_of(arguments: argparse.Namespace) -> Card:
     """Return the card of the model."""
-    return load_bundle(arguments.bundle).card
+    return model_of(arguments.bundle).card
 
 
 def of_labels(lines: list[dict], arguments: argparse.Namespace) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from ablation.rows import Bench, Row, add_options, bench_of, level_row, study_row
 from ablation.variants import FULL, STUDY_MODE, VARIANTS
 from proof.measures import FINDINGS, RESAMPLES, Estimate, agreement, columns, estimates, reported
-from proof.tables import Cell, provenance, table
+from proof.tables import Cell, commit, provenance, table
 
 from volspine.decide import frequencies
 from volspine.phantom.spec import Noise
@@ -34,12 +34,13 @@ RATES = (5e-4, 2e-3, 5e-3)
 def main() -> None:
     """Train what is missing, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_options(parser, studies=400, steps=350, reader=Noise.NONE)
+    add_options(parser, studies=400, steps=300, reader=Noise.NONE)
     names = [*VARIANTS, STUDY_MODE]
     parser.add_argument("--rows", nargs="+", choices=names, default=names)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--table", action="store_true", help="only print what is there")
     settings = parser.parse_args()
+    commit()  # Of now, not of when the table is done.
     bench = bench_of(settings)
     found: dict[str, Row] = {}
     for name in dict.fromkeys([FULL, *settings.rows]):

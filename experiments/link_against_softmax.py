@@ -24,7 +24,7 @@ from proof.measures import (
     estimates,
     reported,
 )
-from proof.tables import Cell, provenance, table
+from proof.tables import Cell, commit, provenance, table
 
 from volspine.phantom.spec import Noise
 
@@ -34,9 +34,10 @@ LINKS = {"cumulative": FULL, "softmax": "softmax"}
 def main() -> None:
     """Train what is missing, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_options(parser, studies=500, steps=350, reader=Noise.SINGLE_READER)
+    add_options(parser, studies=500, steps=300, reader=Noise.SINGLE_READER)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     settings = parser.parse_args()
+    commit()  # Of now, not of when the table is done.
     bench = bench_of(settings)
     found: dict[str, list[Row]] = {link: [] for link in LINKS}
     for seed in settings.seeds:

@@ -38,8 +38,8 @@ class Recipe:
     rate: float
     seed: int
     seconds: float | None = None
-    decay: float = 0.02
-    average: float = 0.99
+    decay: float = 0.05
+    average: float = 0.98
     half: bool = True
 
 

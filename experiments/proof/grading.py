@@ -26,6 +26,7 @@ from proof.jitter import errors_mm
 from proof.measures import Graded
 from volspine.anatomy import PROTOCOLS, TARGETS
 from volspine.inference.bundle import load_bundle
+from volspine.inference.card import Card
 from volspine.inference.level_mode import measured_targets
 from volspine.inference.look import both_images
 from volspine.inference.predictor import Predictor
@@ -154,18 +155,23 @@ def jitter(spec: Spec) -> Tensor:
 
 @dataclass(frozen=True)
 class Model:
-    """Graders of level mode and what turns what they say into a report."""
+    """Graders of level mode, and what turns what they say into a report."""
 
     graders: tuple[nn.Module, ...]
-    temperature: np.ndarray
-    frequencies: np.ndarray
+    card: Card
 
 
 @cache
 def model_of(bundle: Path | None) -> Model:
-    """Return the model of a bundle; loaded once in each process."""
+    """Return the model of a bundle; loaded once in each process.
+
+    Raises:
+        SystemExit: If it grades whole studies instead of levels.
+    """
     loaded = load_bundle(bundle)
-    return Model(loaded.graders, loaded.card.temperature, loaded.card.frequencies)
+    if loaded.card.grid is not None:
+        raise SystemExit(f"the model {loaded.card.name} is one of study mode: it reads no crops")
+    return Model(loaded.graders, loaded.card)
 
 
 @cache
@@ -186,10 +192,10 @@ def told(model: Model, crops: StudyCrops, points_mm: Tensor) -> dict:
     chances = torch.stack([over_mirrors(one.log_probs.double().exp()) for one in found])
     severity = torch.stack([over_mirrors(one.severity.double()) for one in found]).mean(dim=0)
     log_probs = chances.mean(dim=0).clamp_min(torch.finfo(torch.float64).tiny).log()
-    temperature = torch.from_numpy(model.temperature)[:, None]
+    temperature = torch.from_numpy(model.card.temperature)[:, None]
     seen = shown(placed)
     probabilities = (log_probs / temperature).softmax(dim=-1).numpy()
-    probabilities = np.where(seen[:, None], probabilities, model.frequencies)
+    probabilities = np.where(seen[:, None], probabilities, model.card.frequencies)
     return _plain(probabilities, severity.numpy(), int((~seen).sum()))
 
 

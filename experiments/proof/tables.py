@@ -9,10 +9,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
+
 from proof.measures import Estimate
+
+PACKAGE = "../../volspine"
+"""Beside the experiments, from here."""
 
 Cell = str | float | int | Estimate
 
@@ -47,14 +52,18 @@ def _processor() -> str:
     return next(iter(names), "") or platform.processor() or platform.machine()
 
 
+@cache
 def commit() -> str:
-    """Return the commit of the working tree, and whether files differ from it."""
+    """Return the commit of the working tree, and whether files of the code differ from it.
+
+    It is looked up once: ask at the start of a run, since others may commit meanwhile.
+    """
     git = shutil.which("git")
     here = Path(__file__).parent
     if git is None:
         return "unknown"
     name = _said([git, "-C", str(here), "rev-parse", "--short", "HEAD"])
-    changed = _said([git, "-C", str(here), "status", "--porcelain", "--untracked-files=no"])
+    changed = _said([git, "-C", str(here), "status", "--porcelain", "-uno", "--", "..", PACKAGE])
     return (name or "unknown") + (" with local changes" if changed else "")
 
 

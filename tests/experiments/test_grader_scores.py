@@ -49,13 +49,20 @@ class Plain(nn.Module):
 
 FREQUENCIES = np.full((25, 3), [0.6, 0.3, 0.1])
 TEMPERATURE = np.full(25, 1.5)
+CARD = Card(
+    name="tiny",
+    trained_on="nobody",
+    phantom_only=True,
+    frequencies=FREQUENCIES,
+    temperature=TEMPERATURE,
+)
 
 
 @pytest.fixture
 def model():
     from proof.grading import Model
 
-    return Model((Plain(), Plain()), TEMPERATURE, FREQUENCIES)
+    return Model((Plain(), Plain()), CARD)
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +71,10 @@ def bundle(tmp_path_factory):
     torch.manual_seed(1)
     trunk = {"name": "tf_efficientnetv2_b0", "stride": 4}
     grader = LevelGrader(trunk=trunk, tokens={"width": 16}).eval()
-    card = Card(
-        name="tiny",
-        trained_on="nobody",
-        phantom_only=True,
-        frequencies=FREQUENCIES,
-        temperature=TEMPERATURE,
-    )
     localizer = Localizer(channels=(4, 8), context=1, shape=(8, 32, 32)).eval()
     folder = tmp_path_factory.mktemp("models") / "tiny"
     states = [grader.state_dict()]
-    return write_bundle(folder, states, recipe=grader.recipe, card=card, localizer=localizer)
+    return write_bundle(folder, states, recipe=grader.recipe, card=CARD, localizer=localizer)
 
 
 @pytest.fixture(scope="module")

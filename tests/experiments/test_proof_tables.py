@@ -31,6 +31,7 @@ def test_a_cell_shows_an_estimate_with_its_interval_and_a_dash_for_what_is_not_t
 def test_a_table_says_command_day_hardware_seed_and_commit(monkeypatch, repository):
     from proof import tables
 
+    tables.commit.cache_clear()
     monkeypatch.setattr("sys.argv", ["experiments/grader_scores.py", "demo", "--out", "two words"])
     line = tables.provenance(7, note="made up")
     assert "`python experiments/grader_scores.py demo --out 'two words'`" in line

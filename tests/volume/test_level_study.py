@@ -24,6 +24,7 @@ from volspine.views import CROPPED
 from volspine.volume.level_study import study_crops_of
 from volspine.volume.patches import cut_patches
 from volspine.volume.study_crops import BRIGHTEST, batched, scaled
+from volspine.volume.thick_slices import thickened
 
 CLEAN = Spec(seed=6, index=3, cohort=Cohort.CLEAN, size=Size.SMALL)
 NOISY = Spec(seed=6, index=4, cohort=Cohort.PROBE, size=Size.SMALL)
@@ -122,3 +123,45 @@ def test_a_phantom_knows_what_every_reader_reads():
     assert made.labels.shape == (len(Noise), 25)
     assert torch.equal(made.labels[list(Noise).index(Noise.NONE)], made.grades)
     assert not torch.equal(made.labels[list(Noise).index(Noise.SINGLE_READER)], made.grades)
+
+
+def thin_study(step=1.0):
+    """A sagittal T2 series of thin slices, and usual ones in T1."""
+    thin, thick = (
+        linear_stack(sagittal_affine(shape=(80, 160, n), step=mm), (80, 160, n))
+        for n, mm in ((round(61 / step), step), (15, 4.0))
+    )
+    return study_of(
+        series_of("sagittal_t1", thick, name="t1"), series_of("sagittal_t2", thin, name="t2")
+    )
+
+
+@pytest.mark.parametrize("step", [0.9, 1.0, 2.0])
+def test_thin_slices_are_averaged_so_that_a_crop_reaches_both_foramina(step):
+    study, points = thin_study(step), upright_points()
+    crops, sources = study_crops_of(study, landmarks_of(points))
+    affine = crops.affine_lps[2, 1].numpy()
+    count = int(4.5 / step + 1e-3)
+    assert affine[0, 0] == pytest.approx(count * step)
+    index = np.stack(np.indices(crops.sagittal.shape[-3:]), axis=-1)
+    values = field(index @ affine[:3, :3].T + affine[:3, 3])
+    mask = crops.sagittal_mask[2, 1].numpy()
+    found = crops.sagittal[2, 1].float().numpy()
+    np.testing.assert_allclose(found[mask], (values / values[mask].mean())[mask], rtol=2e-3)
+    patches = cut_patches(batched([crops]), crops.points_mm[None])
+    assert (patches.covered[3][0, :, 1:4] > 0.99).all()
+    # The sources name native slices: those at the places where the crop's are.
+    origins = study.series[1].stacks[0].slice_origins_mm[:, 0]
+    for d, k in enumerate(sources[2][1].slices):
+        if k >= 0:
+            assert abs(origins[k] - (affine[0, 3] + d * affine[0, 0])) <= count * step / 2
+
+
+def test_slices_of_usual_thickness_are_left_alone():
+    study = thin_study(3.0)
+    assert thickened(study).study is study
+    thin = thin_study(1.0)
+    made = thickened(thin)
+    assert made.study.series[0] is thin.series[0]
+    assert made.groups == {("t2", 0): (0, 4)}
+    assert thin.series[1].stacks[0].shape[2] == 61

@@ -1,7 +1,8 @@
 """A study and its landmarks -> the crops of its levels that patches are cut from.
 
 The crops of `volume.crop`, native and centred on the canal, in the shapes of `views.CROPPED`: what
-a phantom's and a store's are too.
+a phantom's and a store's are too. Slices much thinner than usual are averaged first; see
+`thick_slices`.
 """
 
 import torch
@@ -14,6 +15,7 @@ from volspine.views import CROPPED, StudyCrops
 from volspine.volume.crop import Cropper
 from volspine.volume.crop_records import CropHow, CropSource
 from volspine.volume.study_crops import stacked_levels
+from volspine.volume.thick_slices import thickened
 
 __all__ = ["SHAPES", "study_crops_of"]
 
@@ -35,9 +37,11 @@ def study_crops_of(
         device: Where the tensors are.
 
     Returns:
-        The crops; and for each level, for each of `PROTOCOLS`, the source of its crop.
+        The crops; and for each level, for each of `PROTOCOLS`, the source of its crop, in slices
+        of the study as it is: of several that were averaged the middle one.
     """
-    cropper = Cropper(study, landmarks, how=CropHow(shapes=SHAPES, device=device))
+    thick = thickened(study)
+    cropper = Cropper(thick.study, landmarks, how=CropHow(shapes=SHAPES, device=device))
     crops = [[cropper.crop(level, view) for view in PROTOCOLS] for level in LEVELS]
     points = torch.from_numpy(landmarks.points_mm)
     stacked = stacked_levels(
@@ -45,4 +49,4 @@ def study_crops_of(
         points,
     )
     moved = StudyCrops(*(tensor.to(device) for tensor in stacked))
-    return moved, tuple(tuple(crop.source for crop in level) for level in crops)
+    return moved, tuple(tuple(thick.native(crop.source) for crop in level) for level in crops)

@@ -47,8 +47,8 @@ class RunningAverage(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin with the weights as they are, unless a checkpoint brought an average."""
-        self._step = trainer.global_step
         if self._average is None:
+            self._step = trainer.global_step
             self._average = {n: p.detach().clone() for n, p in pl_module.named_parameters()}
         else:
             device = pl_module.device
@@ -93,6 +93,14 @@ class RunningAverage(pl.Callback):
         if trainer.state.fn == "fit" and _WEIGHTS in checkpoint:
             self._average = {n: p.detach().clone() for n, p in pl_module.named_parameters()}
             pl_module.load_state_dict(checkpoint[_WEIGHTS])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many steps were averaged."""
+        return {"step": self._step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting; the trainer itself does not know yet where it stands."""
+        self._step = int(state_dict["step"])
 
     @torch.no_grad()
     def _exchange(self, module: pl.LightningModule) -> None:

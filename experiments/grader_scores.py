@@ -2,8 +2,8 @@
 
     python experiments/grader_scores.py MODEL --studies 300 --out SCORES --workers 2
 
-MODEL is a bundle with a grader of level mode; `demo` is the one of the package. Three cohorts of a
-seed that taught nobody are graded:
+MODEL is a bundle with a grader of level mode, or its checkpoint; `demo` is that of the package.
+Three cohorts of a seed that taught nobody are graded:
 
     rsna_like   with the labels of a single reader: the weighted log loss after the decision layer,
                 where it lies between the floor (one who knows the exact severity) and the prior
@@ -71,7 +71,7 @@ def main() -> None:
 def parsed() -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", help="folder of a bundle, or demo")
+    parser.add_argument("model", help="folder of a bundle, a checkpoint, or demo")
     parser.add_argument("--studies", type=int, default=300, help="of rsna_like")
     parser.add_argument("--probe", type=int, default=100, help="studies of probe")
     parser.add_argument("--pairs", type=int, default=100, help="pairs of two studies")

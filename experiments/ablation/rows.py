@@ -1,6 +1,7 @@
 """Rows: train a variant, test it, and keep what it said in one file, so that none is run twice."""
 
 import argparse
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,11 @@ class Bench:
     def path(self, name: str, seed: int) -> Path:
         """Return the file of a row; its name says all that may differ."""
         s = self.settings
-        size = (
-            f"{len(self.pool.rows)}x{s.steps}x{s.batch}_rate{s.rate}_{self.base['trunk']['name']}"
-        )
-        kind = f"{s.reader}_{size}_test{s.test_seed}x{len(self.test.rows)}_seed{seed}"
+        how = f"{s.steps}x{s.batch}_rate{s.rate}_{s.trunk}_{s.width}{'_float32' * s.float32}"
+        people = "".join(self.pool.store.files[row].stem for row in self.pool.rows)
+        digest = hashlib.sha256(people.encode()).hexdigest()[:6]
+        pool = f"{s.reader}_{len(self.pool.rows)}_{digest}"
+        kind = f"{pool}_{how}_test{s.test_seed}x{len(self.test.rows)}_seed{seed}"
         return s.out / "rows" / f"{name.replace(' ', '_')}_{kind}.npz"
 
 

@@ -11,6 +11,7 @@ training split. What is in the file of records is not graded again.
 Shapes: 25 targets; 3 grades; B studies.
 """
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -27,10 +28,12 @@ from proof.measures import Graded
 from volspine.anatomy import PROTOCOLS, TARGETS
 from volspine.inference.bundle import load_bundle
 from volspine.inference.card import Card
+from volspine.inference.checkpoint import read_checkpoint
 from volspine.inference.level_mode import measured_targets
 from volspine.inference.look import both_images
 from volspine.inference.predictor import Predictor
 from volspine.jobs import run_many
+from volspine.models.grader import build_grader
 from volspine.models.mirror import mirror_targets
 from volspine.phantom.dicom import write_study
 from volspine.phantom.levels import phantom_study_crops
@@ -48,7 +51,7 @@ class Job:
     """How studies are graded.
 
     Attributes:
-        bundle: Folder of the model; None is the one of the package.
+        bundle: Folder of the model, or with crops its checkpoint; None is the one of the package.
         via: `crops` or `dicom`.
     """
 
@@ -163,15 +166,37 @@ class Model:
 
 @cache
 def model_of(bundle: Path | None) -> Model:
-    """Return the model of a bundle; loaded once in each process.
+    """Return the model of a bundle, or of a checkpoint; loaded once in each process.
 
     Raises:
         SystemExit: If it grades whole studies instead of levels.
     """
+    if bundle is not None and bundle.is_file():
+        return of_checkpoint(bundle)
     loaded = load_bundle(bundle)
     if loaded.card.grid is not None:
         raise SystemExit(f"the model {loaded.card.name} is one of study mode: it reads no crops")
     return Model(loaded.graders, loaded.card)
+
+
+def of_checkpoint(path: Path) -> Model:
+    """Return the model of a checkpoint, before there is a bundle of it."""
+    kept = read_checkpoint(path)
+    grader = build_grader(kept.model)
+    grader.load_state_dict(kept.state)
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    card = Card(
+        name=path.stem,
+        trained_on="what its checkpoint says",
+        phantom_only=True,
+        frequencies=kept.frequencies,
+        temperature=np.ones(len(TARGETS)) if kept.temperature is None else kept.temperature,
+        grid=kept.grid,
+        files={"weights.safetensors": {"sha256": sha}},
+    )
+    if card.grid is not None:
+        raise SystemExit(f"the model {card.name} is one of study mode: it reads no crops")
+    return Model((grader.eval(),), card)
 
 
 @cache

@@ -92,15 +92,9 @@ class RunningAverage(pl.Callback):
         """Go on from the weights; the average is what has been loaded."""
         if trainer.state.fn == "fit" and _WEIGHTS in checkpoint:
             self._average = {n: p.detach().clone() for n, p in pl_module.named_parameters()}
+            # The trainer itself does not know yet where it stands.
+            self._step = int(checkpoint["global_step"])
             pl_module.load_state_dict(checkpoint[_WEIGHTS])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return how many steps were averaged."""
-        return {"step": self._step}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting; the trainer itself does not know yet where it stands."""
-        self._step = int(state_dict["step"])
 
     @torch.no_grad()
     def _exchange(self, module: pl.LightningModule) -> None:

@@ -1,6 +1,7 @@
 """Levels of studies as batches: grades stay with their patches, and a run goes on where it was."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,11 +13,12 @@ from tests.volume.made_crops import crops_of, numbered
 from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding
 from volspine.data import crop_store
 from volspine.data.crop_looks import AS_THEY_ARE, Looks
-from volspine.data.crop_root import marked_landmarks
-from volspine.data.datamodule import SplitPlan
+from volspine.data.crop_root import crop_root, marked_landmarks
+from volspine.data.crop_store import AS_FILED
+from volspine.data.datamodule import SplitPlan, read_roots
 from volspine.data.level_datamodule import LevelCrops
 from volspine.data.level_people import CropDraws, CropPeople
-from volspine.errors import ConfigurationError
+from volspine.errors import ConfigurationError, VolspineError
 from volspine.phantom.levels import PhantomLevels
 from volspine.phantom.spec import Noise
 from volspine.views import TOKENS, VIEWS, StudyCrops
@@ -280,3 +282,24 @@ def test_what_nobody_marked_is_not_located():
     assert landmarks.found.tolist() == [n not in (2, 11) for n in range(25)]
     assert landmarks.level_confidence.tolist() == [1, 1, 0, 1, 1]
     assert TARGETS[2].finding is Finding.CANAL
+
+
+def test_a_localizer_takes_the_place_of_the_marks(phantom_root, tmp_path):
+    def nowhere(study):
+        assert study.series
+        return marked_landmarks(np.full((25, 3), np.nan))
+
+    studies = read_roots([phantom_root])[:1]
+    store = crop_root(studies, tmp_path, locate=nowhere)
+    assert store.files[0].name.endswith("-located.npz")
+    assert store[0].crops.points_mm.isnan().all()
+    assert not store[0].crops.sagittal_mask.any()
+    assert store[0].labels[AS_FILED].tolist() == list(studies[0].grades)
+
+
+def test_a_study_that_cannot_be_read_is_named(phantom_root, tmp_path):
+    (tmp_path / "empty").mkdir()
+    broken = replace(read_roots([phantom_root])[0], folder=tmp_path / "empty", key="of-somebody")
+    with pytest.raises(VolspineError, match="study of-somebody cannot be used for training"):
+        crop_root([broken], tmp_path / "store")
+    assert not list((tmp_path / "store").glob("*"))

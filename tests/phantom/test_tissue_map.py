@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import volspine.phantom.tissue_map as tissue_map_module
 from volspine.errors import ConfigurationError, GeometryError, InputError
 from volspine.landmarks import CHAIN, MIRRORED_POINT, POINT_OF_TARGET, POINTS
 from volspine.phantom.frame import FIRST_SEGMENT, build_frame
@@ -194,6 +195,36 @@ def test_proportions_vary_from_part_to_part_and_the_sacrum_s_as_a_whole():
     at_will = np.mean([(p.hydration != base.hydration).any() for p in people])
     assert abs(at_will - 0.4) < 4 * np.sqrt(0.24 / 300)
     assert all((p.hydration[L5_S1 + 1 :] == base.hydration[L5_S1 + 1 :]).all() for p in people)
+
+
+def test_what_lies_beside_the_spine_says_little_of_levels():
+    base = draw_subject(np.random.default_rng(0), 0.0)
+    assert base.raised == (0.0, 0.0, 0.0)
+    people = [strain(base, np.random.default_rng(n)) for n in range(300)]
+    raised = np.array([p.raised for p in people])
+    assert raised[:, 0].std() > 25.0  # Nearly the height of a level.
+    assert raised[:, 1].std() > 20.0
+    assert raised[:, 2].std() > 7.0
+    assert abs(np.corrcoef(raised.T)[0, 1]) < 0.2
+    conus = np.array([p.conus for p in people])
+    assert conus.min() < 4.0
+    assert conus.max() > 7.0
+
+
+@pytest.mark.parametrize(("which", "tissue"), [(1, Tissue.ORGAN), (2, Tissue.MARROW)])
+def test_organs_that_are_raised_are_painted_higher(plain, monkeypatch, which, tissue):
+    """Kidneys, of which a map holds the inner part, and iliac bones."""
+    truth = build_truth(PLAIN)
+    raised = tuple(20.0 * (n == which) for n in range(3))
+    subject = replace(truth.anatomy.subject, raised=raised)
+    moved = replace(truth, anatomy=replace(truth.anatomy, subject=subject))
+    monkeypatch.setattr(tissue_map_module, "build_truth", lambda spec: moved)
+    found = tissue_map(PLAIN, varied=False)
+    changed = plain.tissues != found.tissues
+    before, after = (
+        np.argwhere((each.tissues == tissue) & changed)[:, 2].mean() for each in (plain, found)
+    )
+    assert after > before + 3.0
 
 
 def test_a_spine_whose_planes_cross_near_it_is_not_plain():

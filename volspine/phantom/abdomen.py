@@ -84,7 +84,8 @@ def _paint_solid(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     """Paint kidneys, the right one lower, with fat in their hilum, and the liver's lower end."""
     other = p.x * np.float32(anatomy.handed) < 0  # the vena cava's side
     middle = np.where(other, 56.0, 68.0).astype(np.float32)
-    tall = ((p.z - middle) / 54.0) ** 2
+    height = p.z - np.float32(anatomy.subject.raised[1])
+    tall = ((height - middle) / 54.0) ** 2
     x, y = p.far - 64.0, p.back + 3.0
     along, across = 0.8 * y + 0.6 * x, 0.8 * x - 0.6 * y
     kidney = (np.sqrt((along / 27.0) ** 2 + (across / 21.0) ** 2 + tall) - 1.0) * 21.0
@@ -94,18 +95,19 @@ def _paint_solid(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     hilum = np.maximum(oval(x + 11.0, y + 5.0, 12.0, 6.0) + rays, 32.0 * (np.sqrt(tall) - 0.62))
     canvas.paint(np.maximum(hilum, kidney - 2.0), Tissue.FAT, 0.9)
     liver = (
-        ((p.far - 95.0) / 55.0) ** 2 + ((p.back + 60.0) / 62.0) ** 2 + ((p.z - 150.0) / 110) ** 2
+        ((p.far - 95.0) / 55.0) ** 2 + ((p.back + 60.0) / 62.0) ** 2 + ((height - 150.0) / 110) ** 2
     )
     liver = (np.sqrt(liver) - 1.0) * 50.0 + np.where(other, 0.0, 199.0)
     canvas.paint(np.maximum(liver, -kidney - 3.0 + 6.0), Tissue.ORGAN, 0.8)
 
 
 def _paint_vessels(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
-    """Paint aorta (left) and vena cava (right), which divide in front of L4."""
+    """Paint aorta (left) and vena cava (right), which mostly divide in front of L4."""
     subject, size = anatomy.subject, anatomy.subject.size
     x = p.x * np.float32(anatomy.handed)
     front = p.back + float(subject.depths[7]) / 2
-    split = clamp((-p.z - 28.0) / 90.0, 0.0, 1.0)
+    height = p.z - np.float32(subject.raised[0])
+    split = clamp((-height - 28.0) / 90.0, 0.0, 1.0)
     narrow = 1.0 - 0.36 * np.minimum(split * 4.0, 1.0)
     for place, radius, flat in ((8.0, 8.6, 1.0), (-16.0, 10.5, 0.68)):
         wide = radius * size * narrow

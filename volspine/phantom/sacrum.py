@@ -6,6 +6,8 @@ from the spine behind the sacroiliac joint to the crest, with iliacus inside and
 outside.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,6 +52,7 @@ def paint_pelvis(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     """Paint the iliac bones and the muscles on both of their faces."""
     size = anatomy.subject.size
     box = p.within(-62.0, 76.0, 125.0 * size)
+    p = replace(p, z=p.z - np.float32(anatomy.subject.raised[2]))
     low = span(p.z[:, 0] < -38.0)
     if box is None or not low.stop:
         return

@@ -78,6 +78,8 @@ class Subject:
         waves: (WAVES, 4) wave vector (u, s, v) in rad/mm and phase of the tissues' grain.
         folds: (WAVES, 4) the same, longer, of bowel and muscle bundles.
         roots: (2, R, 2) places of the cauda equina's roots in the unit disc, at L1 and at S1.
+        raised: How much higher than usual against the spine the vessels divide, and kidneys and
+            iliac bones lie, mm.
     """
 
     age: float
@@ -111,6 +113,7 @@ class Subject:
     waves: FloatArray
     folds: FloatArray
     roots: FloatArray
+    raised: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def draw_subject(

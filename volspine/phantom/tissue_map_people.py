@@ -7,7 +7,8 @@ theirs. The subject of a spec is therefore strained further, from a random strea
 pictures of the cohorts stay what they are: other proportions, lordosis and curves to the side,
 slipped, collapsed and wedged vertebrae, low discs, fat of any thickness under the skin, and sacra
 of any shape, fused anywhere between wholly and hardly, since the sacrum is what levels are named
-by.
+by. What lies beside the spine, and the end of the cord, lie higher or lower than usual, since a
+network would otherwise name levels by where the aorta divides, which is no more than a hint.
 
 Shapes: K = 15 vertebrae, K - 1 discs.
 """
@@ -137,7 +138,16 @@ def strain(subject: Subject, rng: np.random.Generator) -> Subject:
         ),
         rng,
     )
-    return replace(changed, bends=open_behind(changed))
+    return _raised(replace(changed, bends=open_behind(changed)), rng)
+
+
+def _raised(subject: Subject, rng: np.random.Generator) -> Subject:
+    """Raise or lower vessels, kidneys, iliac bones and cord; in a third, vessels by anything."""
+    vessels, kidneys, ilium = rng.normal(0, 1, 3) * np.array([20.0, 25.0, 9.0])
+    anywhere, found = rng.uniform(-90.0, 60.0), rng.random() < 0.33
+    conus = float(rng.uniform(3.5, 7.5))
+    raised = (anywhere if found else float(vessels), float(kidneys), float(ilium))
+    return replace(subject, raised=raised, conus=conus)
 
 
 def _more_lordosis(subject: Subject, rng: np.random.Generator) -> FloatArray:

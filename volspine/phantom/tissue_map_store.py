@@ -23,7 +23,7 @@ from volspine.phantom.tissue_map import TissueMap, tissue_map
 
 __all__ = ["MapStore", "map_specs", "read_map", "write_map", "write_maps"]
 
-VERSION = 3
+VERSION = 4
 """Counts changes of what a map holds; maps of another version are refused."""
 
 COHORTS = (Cohort.RSNA_LIKE, Cohort.PROBE, Cohort.SHIFT)

@@ -7,7 +7,9 @@ Three cohorts of a seed that taught nobody are graded:
 
     rsna_like   with the labels of a single reader: the weighted log loss after the decision layer,
                 where it lies between the floor (one who knows the exact severity) and the prior
-                (one who knows nothing), and how much of it is where the localizer errs
+                (one who knows nothing), how much of it is where the localizer errs, and how much
+                goes if the model, which may never have met a reader, is refitted to one's labels
+                of other people (`proof.refit`)
     probe       without reader noise: quadratic kappa and accuracy, also by how far apart slices lie
     pairs       neighbours differ in one grade: does the changed target's severity move most, and
                 in the right direction?
@@ -19,6 +21,7 @@ that was stopped goes on; SCORES/scores.md holds the tables. It says nothing abo
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,7 @@ from proof.measures import (
     reported,
     ways,
 )
+from proof.refit import Refit, temperature_and_offsets_of, temperature_of
 from proof.tables import commit, in_percent, provenance, table
 
 from volspine.inference.card import Card
@@ -75,6 +79,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--studies", type=int, default=300, help="of rsna_like")
     parser.add_argument("--probe", type=int, default=100, help="studies of probe")
     parser.add_argument("--pairs", type=int, default=100, help="pairs of two studies")
+    parser.add_argument("--refit", type=int, default=80, help="other rsna_like to refit to, or 0")
     parser.add_argument("--cohorts", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--via", choices=list(GIVEN), default="crops")
     parser.add_argument("--seed", type=int, default=9606, help="one that taught nobody")
@@ -102,7 +107,7 @@ def specs_of(cohort: Cohort, arguments: argparse.Namespace) -> list[Spec]:
 def graded(job: Job, specs: list[Spec], arguments: argparse.Namespace) -> list[dict]:
     """Return the records of some studies; their file is of this model, seed and way alone."""
     sha = card_of(arguments).weights_sha256[:8]
-    name = f"{specs[0].cohort}_{arguments.seed}_{arguments.size}_{job.via}_{sha}.jsonl"
+    name = f"{specs[0].cohort}_{specs[0].seed}_{arguments.size}_{job.via}_{sha}.jsonl"
     path = arguments.out / "records" / name
     return records(job, specs, path, workers=arguments.workers)
 
@@ -125,9 +130,37 @@ def of_labels(lines: list[dict], arguments: argparse.Namespace) -> str:
     head = [f"{len(lines)} `rsna_like`, {first}", "score", "floor", "floor, expected"]
     head += [f"{name} prior" for name in priors] + [f"way to {name} prior, %" for name in priors]
     parts = [table(head, rows)]
+    if arguments.refit:
+        parts.append(refitted(found, priors, arguments))
     if arguments.via == "crops":
         parts.append(cost_in_loss(lines))
     return "\n\n".join([*parts, footnote(lines, arguments)])
+
+
+def refitted(found: Graded, priors: dict[str, np.ndarray], arguments: argparse.Namespace) -> str:
+    """Return the three terms with what a reader's labels of other people say of the model.
+
+    Those people are of the next seed.
+    """
+    cohort, size = Cohort.RSNA_LIKE, Size(arguments.size)
+    specs = [
+        Spec(seed=arguments.seed + 1, index=n, cohort=cohort, size=size)
+        for n in range(arguments.refit)
+    ]
+    job = Job(arguments.bundle, arguments.via)
+    others = gathered(graded(job, specs, arguments), GIVEN[arguments.via][0])
+    fits: dict[str, Refit] = {
+        "as the model says": lambda p: p,
+        "temperature refitted": temperature_of(others),
+        "temperature and offsets refitted": temperature_and_offsets_of(others),
+    }
+    rows = []
+    for name, fit in fits.items():
+        changed = replace(found, probabilities=fit(found.probabilities))
+        first = ways(changed, priors, Noise.SINGLE_READER)[0]
+        rows.append([name, first.score, *(in_percent(share) for share in first.shares.values())])
+    head = [f"three terms, refitted to a reader's labels of {arguments.refit} others", "score"]
+    return table([*head, *(f"way to {name} prior, %" for name in priors)], rows)
 
 
 def cost_in_loss(lines: list[dict]) -> str:

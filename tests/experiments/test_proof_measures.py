@@ -189,3 +189,43 @@ def test_reports_are_decided_row_by_row_and_as_a_whole_and_both_beat_what_is_not
     other = reported(prevalence(), found.labels)
     between = columns(averaged([terms, other]), resamples=4)[0]
     np.testing.assert_allclose(between, (drawn + columns(other, resamples=4)[0]) / 2)
+
+
+def test_a_grader_that_knows_the_truth_but_no_reader_is_mended_by_the_labels_of_others():
+    from dataclasses import replace
+
+    from proof.measures import ways
+    from proof.refit import temperature_and_offsets_of, temperature_of
+
+    def sure(severity):
+        """One who never met a reader: cuts as of the truth, and hardly a doubt."""
+        margin = (cutpoints() - severity[..., None]) / 0.1
+        below = np.pad(1 / (1 + np.exp(-margin)), [(0, 0), (0, 0), (1, 1)])
+        below[..., -1] = 1
+        return np.maximum(np.diff(below, axis=-1), 1e-9)
+
+    def loss(p, found):
+        said = p / p.sum(axis=-1, keepdims=True)
+        changed = replace(found, probabilities=said)
+        return ways(changed, {"own": prevalence()}, READER)[0]
+
+    others, found = graded(sure, 200, seed=1), graded(sure, 200, seed=2)
+    as_is = loss(found.probabilities, found)
+    warm = loss(temperature_of(others)(found.probabilities), found)
+    both = loss(temperature_and_offsets_of(others)(found.probabilities), found)
+    assert as_is.shares["own"].value > 40
+    assert warm.score.value < as_is.score.value
+    assert 0 < both.shares["own"].value < 15
+    assert both.score.value <= warm.score.value + 0.01
+
+
+def test_what_is_refitted_is_a_distribution_and_alike_on_both_sides():
+    from proof.refit import temperature_and_offsets_of, temperature_of
+
+    from volspine.anatomy import MIRRORED_INDEX
+
+    found, index = graded(exact, 40), list(MIRRORED_INDEX)
+    for fit in (temperature_of(found), temperature_and_offsets_of(found)):
+        p = fit(found.probabilities)
+        np.testing.assert_allclose(p.sum(axis=-1), 1)
+        np.testing.assert_allclose(fit(found.probabilities[:, index]), p[:, index])

@@ -9,8 +9,10 @@ import yaml
 
 from tests.data import made_roots
 from tests.data.made_maps import made_map
+from tests.tasks.made_levels import formula_person
 from volspine.cli import main
-from volspine.data import cache
+from volspine.data import cache, crop_store
+from volspine.inference.checkpoint import read_checkpoint
 from volspine.models.grader import build_grader
 from volspine.models.localizer import build_localizer
 from volspine.phantom import tissue_map_store
@@ -19,9 +21,11 @@ RECIPES = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
 NAMES = [path.stem for path in RECIPES]
 LOCALIZERS = [path for path in RECIPES if "localizer" in yaml.safe_load(path.read_text())["model"]]
 REFINERS = [path for path in RECIPES if "refiner" in yaml.safe_load(path.read_text())["model"]]
-GRADERS = [path for path in RECIPES if path not in (*LOCALIZERS, *REFINERS)]
+LEVEL_GRADERS = [path for path in RECIPES if "LevelGrader" in path.read_text()]
+GRADERS = [path for path in RECIPES if path not in (*LOCALIZERS, *REFINERS, *LEVEL_GRADERS)]
 GRADER_NAMES = [path.stem for path in GRADERS]
 LOCALIZER_NAMES = [path.stem for path in LOCALIZERS]
+LEVEL_GRADER_NAMES = [path.stem for path in LEVEL_GRADERS]
 
 TINY = [
     "--trainer.accelerator=cpu",
@@ -54,6 +58,24 @@ TINY_LOCALIZER = [
     "--quiet",
 ]
 
+TINY_LEVEL_GRADER = [
+    "--trainer.accelerator=cpu",
+    "--trainer.devices=1",
+    "--trainer.strategy=auto",
+    "--trainer.max_steps=1",
+    "--trainer.check_val_every_n_epoch=1",
+    "--model.grader.init_args.trunk={name: efficientnet_lite0, stride: 2}",
+    "--data.people.train={rsna_like: 3}",
+    "--data.people.val={probe: 2}",
+    "--data.people.test={probe: 2}",
+    "--data.people.workers=1",
+    "--data.draws.batch_size=2",
+    "--data.draws.steps=1",
+    "--data.draws.num_workers=0",
+    "--data.draws.on_device=false",
+    "--quiet",
+]
+
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
@@ -65,6 +87,7 @@ def root(tmp_path, monkeypatch):
 def test_the_recipes_are_there():
     assert {"phantom_quick", "study_efficientnet", "study_maxvit"} <= set(GRADER_NAMES)
     assert {"level_localizer", "level_localizer_gpu"} == set(LOCALIZER_NAMES)
+    assert {"level_grader", "level_grader_gpu"} == set(LEVEL_GRADER_NAMES)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)
@@ -104,6 +127,16 @@ def test_every_key_and_value_of_a_localizer_is_known_and_its_network_is_built(pa
     assert weights["sigma_mm"] == 4.0
 
 
+@pytest.mark.parametrize("path", LEVEL_GRADERS, ids=LEVEL_GRADER_NAMES)
+def test_every_key_and_value_of_a_level_grader_is_known_and_its_network_is_built(path, capsys):
+    assert main(["fit", "-c", str(path), "--print_config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    chosen = printed["model"]["grader"]
+    assert chosen["class_path"] == "volspine.models.level_grader.LevelGrader"
+    assert build_grader({"grader": "LevelGrader", **chosen["init_args"]}).recipe
+    assert printed["model"]["loss"]["init_args"]["views"] == 0.3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", GRADERS, ids=GRADER_NAMES)
 def test_it_runs_from_fit_to_test_at_a_tiny_size(path, root, tmp_path, capsys):
@@ -127,3 +160,22 @@ def test_a_localizer_runs_from_fit_to_test_at_a_tiny_size(path, tmp_path, monkey
     metrics = json.loads((tmp_path / "run" / "test_metrics.json").read_text())
     assert metrics["series"] == 2
     assert metrics["data"]["people"]["train"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", LEVEL_GRADERS, ids=LEVEL_GRADER_NAMES)
+def test_a_level_grader_runs_from_fit_to_test_at_a_tiny_size(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(crop_store, "phantom_levels", formula_person)
+    common = ["-c", str(path), f"--data.store={tmp_path / 'crops'}", *TINY_LEVEL_GRADER]
+    common += [f"--trainer.default_root_dir={tmp_path / 'run'}"]
+    assert main(["fit", *common]) == 0, capsys.readouterr().err
+    again = [*common, "--ckpt_path=last", "--trainer.max_steps=2"]
+    assert main(["fit", *again]) == 0, capsys.readouterr().err
+    assert main(["test", *common, "--ckpt_path=best"]) == 0, capsys.readouterr().err
+    metrics = json.loads((tmp_path / "run" / "test_metrics.json").read_text())
+    assert metrics["studies"] == 2
+    assert metrics["data"]["people"]["train"] == {"rsna_like": 3}
+    checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert checkpoint.grid is None
+    assert checkpoint.temperature is not None
+    assert build_grader(checkpoint.model).load_state_dict(checkpoint.state)

@@ -17,8 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from volspine.errors import ConfigurationError
-from volspine.models.losses import GradingLoss, grade_nll, masked_mean
+from volspine.models.losses import GradingLoss, check_weights, grade_nll, masked_mean
 from volspine.models.mirror import mirror_targets
 from volspine.models.parts import Graded
 from volspine.views import TOKEN_TARGET, TOKEN_VIEW, VIEWS
@@ -87,12 +86,7 @@ class LevelLoss(GradingLoss):
         balance: Literal["rows", "findings"] = "findings",
     ) -> None:
         super().__init__(any_severe=any_severe, grade_weights=grade_weights, balance=balance)
-        if min(views, mirror) < 0:
-            raise ConfigurationError(
-                "a weight of the loss is negative",
-                remedy="give weights of zero or more",
-                code="VS-CFG-046",
-            )
+        check_weights(views, mirror)
         self.views, self.mirror = views, mirror
 
     def forward(

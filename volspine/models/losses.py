@@ -23,6 +23,7 @@ __all__ = [
     "GradingLoss",
     "any_severe_loss",
     "cell_strides",
+    "check_weights",
     "grade_loss",
     "grade_nll",
     "guidance_loss",
@@ -213,12 +214,7 @@ class GradingLoss(nn.Module):
         sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
     ) -> None:
         super().__init__()
-        if min(any_severe, guidance, *(grade_weights or (0.0,))) < 0:
-            raise ConfigurationError(
-                "a weight of the loss is negative",
-                remedy="give weights of zero or more",
-                code="VS-CFG-046",
-            )
+        check_weights(any_severe, guidance, *(grade_weights or ()))
         self.any_severe, self.guidance = any_severe, guidance
         self.grade_weights, self.balance = grade_weights, balance
         self.sigma_voxels = tuple(sigma_voxels)
@@ -250,6 +246,20 @@ class GradingLoss(nn.Module):
             )
             total = total + self.guidance * parts["guidance"]
         return {"loss": total, **parts}
+
+
+def check_weights(*weights: float) -> None:
+    """Check that no weight of a loss is negative.
+
+    Raises:
+        ConfigurationError: If one is.
+    """
+    if min(weights, default=0.0) < 0:
+        raise ConfigurationError(
+            "a weight of the loss is negative",
+            remedy="give weights of zero or more",
+            code="VS-CFG-046",
+        )
 
 
 def _row_weights(grades: Tensor, grade_weights: Sequence[float] | None, *, like: Tensor) -> Tensor:

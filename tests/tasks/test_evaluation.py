@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -48,6 +49,17 @@ def test_the_decision_layer_is_applied_before_scoring():
     p = np.broadcast_to([0.5, 0.25, 0.25], (2, 25, 3)).copy()
     result = evaluate(p, grades, frequencies(grades))
     assert result.score.spinal == pytest.approx(np.log(2))
+
+
+def test_the_metrics_say_whether_probabilities_are_right():
+    """Nine tenths are said of every grade, and all are right: too careful by a tenth."""
+    grades = drawn()
+    result = evaluate(said_of(grades, 0.9), grades, frequencies(grades))
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    confidence = data["calibration"]["spinal_canal_stenosis"]["confidence"]
+    assert confidence["rows"] == confidence["events"] == 200
+    assert confidence["ece"] == pytest.approx(0.1)
+    assert confidence["slope"] is None  # Nothing to fit a line through.
 
 
 def test_missing_labels_are_not_scored():

@@ -10,8 +10,9 @@ Shapes:
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from volspine.anatomy import TARGETS
 from volspine.challenge import MISSING, PROBABILITY_COLUMNS, row_id
 from volspine.decide import decide
 from volspine.metrics.bootstrap import Interval, bootstrap_difference
+from volspine.metrics.reliability import Reliability, reliability
 from volspine.metrics.rsna import RsnaScore, rsna_terms
 from volspine.types import FloatArray, IntArray
 
@@ -38,12 +40,16 @@ class Evaluation:
         prior: The same of the prior of the training split, on the same studies.
         interval: 90 % paired patient-bootstrap interval of (prior - score); all of it above zero
             means that the model knows more than the prior.
+        calibration: Whether what was said came true that often, by finding and event.
     """
 
     studies: int
     score: RsnaScore
     prior: RsnaScore
     interval: Interval
+    calibration: Mapping[str, Mapping[str, Reliability]] = field(
+        default_factory=dict, compare=False
+    )
 
     @property
     def gain(self) -> float:
@@ -61,6 +67,10 @@ class Evaluation:
             "prior_terms": prior_terms,
             "prior_minus_score": self.gain,
             "prior_minus_score_interval_90": [self.interval.low, self.interval.high],
+            "calibration": {
+                finding: {event: _plain(judged.to_dict()) for event, judged in events.items()}
+                for finding, events in self.calibration.items()
+            },
         }
 
     def __str__(self) -> str:
@@ -97,7 +107,10 @@ def evaluate(
     differences = bootstrap_difference(
         prior, model, resamples=resamples, levels=(_LEVEL,), seed=seed
     )
-    return Evaluation(len(grades), model.score(), prior.score(), differences["total"][0])
+    calibration = reliability(probabilities, grades, resamples=resamples, seed=seed)
+    return Evaluation(
+        len(grades), model.score(), prior.score(), differences["total"][0], calibration
+    )
 
 
 def predictions_csv(probabilities: FloatArray, grades: IntArray, keys: Sequence[str]) -> str:
@@ -116,3 +129,7 @@ def predictions_csv(probabilities: FloatArray, grades: IntArray, keys: Sequence[
             shown = "" if label == MISSING else int(label)
             writer.writerow([row_id(key, target), *(f"{p:.6f}" for p in row), shown])
     return text.getvalue()
+
+
+def _plain(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in numbers.items()}

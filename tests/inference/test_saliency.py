@@ -12,7 +12,9 @@ from volspine.errors import ConfigurationError
 from volspine.geometry.stack import Stack
 from volspine.inference.look import tokens_at
 from volspine.inference.predictor import Predictor
+from volspine.models.mirror import turn_right_sides
 from volspine.models.parts import Graded
+from volspine.views import Patches
 from volspine.volume.grid import Grid
 from volspine.volume.level_study import study_crops_of
 
@@ -112,6 +114,26 @@ def test_gradcam_of_a_hand_made_network_lights_what_speaks_for_the_grade(monkeyp
     row, column = np.linalg.solve(crops.affine_lps[0, 2], token.affine_lps @ [*place, 1.0])[1:3]
     shown = crops.axial[0, token.slices[place[0]]].float()
     assert shown[round(row), round(column)] > 1.0  # Brighter than the mean.
+
+
+class TurningNet(BlobNet):
+    """The same network, which turns right sides back before it reads them."""
+
+    share_sides = False
+
+    def features(self, patches):
+        return super().features(Patches(turn_right_sides(patches.images), patches.covered))
+
+
+@pytest.mark.parametrize("t", [15, 20], ids=["left", "right"])
+def test_a_network_that_turns_right_sides_back_lights_the_same_place(monkeypatch, t):
+    heats = [
+        level_predictor(monkeypatch, landmarks(), net).predict(make_study()).look
+        for net in (BlobNet(), TurningNet())
+    ]
+    one, other = (look.saliency(TARGETS[t], "gradcam").values for look in heats)
+    assert not np.allclose(one, one[:, :, ::-1])  # Turned the wrong way it would differ.
+    assert np.allclose(one, other, atol=1e-6)
 
 
 def test_a_token_lies_around_its_place(study):

@@ -150,16 +150,12 @@ class LevelLook:
             ])  # fmt: skip
 
 
-def _mean(
-    members: Sequence[Sequence[Tensor | None]], *, total: float | None = None
-) -> list[Tensor]:
+def _mean(members: Sequence[Sequence[Tensor]], *, total: float | None = None) -> list[Tensor]:
     """Return the mean over members for each view, laid on the patches' lattice."""
     found = []
     for view, maps in zip(VIEWS, zip(*members, strict=True), strict=True):
         size = (view.slices, view.pixels, view.pixels)
-        there = [_spread(m, size) for m in maps if m is not None]
-        none = torch.zeros(len(view.targets), *size)
-        mean = torch.stack(there).mean(dim=0) if there else none
+        mean = torch.stack([_spread(m, size) for m in maps]).mean(dim=0)
         if total is not None:
             mean = mean * (total / mean.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1e-30))
         found.append(mean)

@@ -28,6 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from volspine.anatomy import MIRRORED_INDEX, Finding, Protocol
+from volspine.models.mirror import turn_right_sides
 from volspine.views import VIEWS, Patches, View
 
 __all__ = ["METHODS", "Method", "Seeing", "attention_maps", "gradcam_maps"]
@@ -68,7 +69,7 @@ def attention_maps(grader: Seeing, both: Patches) -> list[Tensor]:
 
 def gradcam_maps(
     grader: Seeing, both: Patches, maps: Maps, *, target: int, sign: float = 1.0
-) -> list[Tensor | None]:
+) -> list[Tensor]:
     """Return for each view where what speaks for a target's grade lies, (T, d, h, w).
 
     Args:
@@ -84,16 +85,21 @@ def gradcam_maps(
         severity = grader.grade(leaves, both.covered).severity
         score = sign * (severity[0, target] + severity[1, MIRRORED_INDEX[target]])
         grads = iter(torch.autograd.grad(score, asked, allow_unused=True))
-    found: list[Tensor | None] = []
-    for leaf, view in zip(leaves, VIEWS, strict=True):
-        gradient = None if leaf is None else next(grads)
-        found.append(None if gradient is None or leaf is None else _cam(leaf, gradient, view))
-    return found
+    cams = tuple(
+        torch.zeros(2, len(view.targets), 1, 1, 1) if leaf is None else _cam(leaf, next(grads))
+        for leaf, view in zip(leaves, VIEWS, strict=True)
+    )
+    if not getattr(grader, "share_sides", True):
+        cams = turn_right_sides(cams)  # It reads right sides as they are; patches are mirrored.
+    return [_joined(cam, view) for cam, view in zip(cams, VIEWS, strict=True)]
 
 
-def _cam(maps: Tensor, gradient: Tensor, view: View) -> Tensor:
+def _cam(maps: Tensor, gradient: Tensor | None) -> Tensor:
+    """Return heat (2, T, d, h, w) from maps (2, T, F, d, h, w); none if they were not asked."""
+    if gradient is None:
+        return torch.zeros_like(maps.detach()[:, :, 0])
     weight = gradient.mean(dim=(-3, -2, -1), keepdim=True)
-    return _joined((weight * maps.detach()).sum(dim=2).clamp(min=0.0), view)
+    return (weight * maps.detach()).sum(dim=2).clamp(min=0.0)
 
 
 def _joined(seen: Float[Tensor, "2 T d h w"], view: View) -> Float[Tensor, "T d h w"]:

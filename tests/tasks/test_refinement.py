@@ -1,23 +1,21 @@
 """Training a point refiner by its recipe, and into a bundle with what came out."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.inference.conftest import tiny_bundle  # noqa: F401
-from tests.inference.test_bundle_localizer import bundle, tiny_localizer  # noqa: F401
+from tests.inference.made_up import tiny_card, tiny_grader
 from tests.volume.made_crops import crops_of
 from tests.volume.marks import upright_points
 from volspine.anatomy import TARGETS, Finding
 from volspine.cli import main
 from volspine.data import crop_store
 from volspine.errors import WeightsError
-from volspine.inference.bundle import load_bundle
+from volspine.inference.bundle import load_bundle, write_bundle
 from volspine.inference.checkpoint import read_refiner
-from volspine.models.localizer import build_localizer
+from volspine.models.localizer import Localizer, build_localizer
 from volspine.models.point_refiner import PointRefiner
 from volspine.phantom.levels import PhantomLevels
 
@@ -39,6 +37,19 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec"),
     pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
 ]
+
+
+def tiny_localizer() -> Localizer:
+    torch.manual_seed(0)
+    return Localizer(channels=(4, 8), context=1, shape=(4, 16, 16)).eval()
+
+
+def written(place, localizer):
+    """A bundle with a localizer, or with none."""
+    grader, known = tiny_grader(), {"people": {"train": 3}, "validation": {}}
+    card = tiny_card(localizer=known if localizer else {})
+    state = [grader.state_dict()]
+    return write_bundle(place, state, recipe=grader.recipe, card=card, localizer=localizer)
 
 
 def balls(at):
@@ -71,13 +82,17 @@ def test_the_recipe_runs_and_its_checkpoint_says_what_prediction_needs(run, caps
     assert facts["validation"].keys() == {"val/error", "val/p95"}
 
 
-def test_it_goes_into_a_bundle_with_the_localizer_and_comes_back(run, bundle, capsys):  # noqa: F811
+def test_it_goes_into_a_bundle_with_the_localizer_and_comes_back(run, tmp_path, capsys):
+    bundle = written(tmp_path / "b", tiny_localizer())
     checkpoint = str(run / "checkpoints" / "last.ckpt")
     assert load_bundle(bundle).localizer.refiner is None
     assert main(["bundle", "--refiner", checkpoint, "--out", str(bundle), "--overwrite"]) == 0
     loaded = load_bundle(bundle)
     assert loaded.card.localizer["refiner"]["people"] == {"probe": 2}
     assert loaded.card.localizer["people"] == {"train": 3}
+    assert "Refiner of its foramina: trained on phantoms of 2 people" in (
+        (bundle / "card.md").read_text(encoding="utf-8")
+    )
     kept, made = loaded.localizer.refiner.state_dict(), read_refiner(checkpoint)[0].state_dict()
     for name, tensor in made.items():
         torch.testing.assert_close(kept[name], tensor, rtol=2**-10, atol=1e-6)
@@ -85,13 +100,8 @@ def test_it_goes_into_a_bundle_with_the_localizer_and_comes_back(run, bundle, ca
     assert "with a localizer" in capsys.readouterr().out
 
 
-def test_a_bundle_without_a_localizer_takes_no_refiner(
-    run,
-    tmp_path,
-    tiny_bundle,
-    capsys,  # noqa: F811
-):
-    place = shutil.copytree(tiny_bundle, tmp_path / "b")
+def test_a_bundle_without_a_localizer_takes_no_refiner(run, tmp_path, capsys):
+    place = written(tmp_path / "b", None)
     checkpoint = str(run / "checkpoints" / "last.ckpt")
     assert main(["bundle", "--refiner", checkpoint, "--out", str(place), "--overwrite"]) != 0
     assert "VS-CFG-172" in capsys.readouterr().err

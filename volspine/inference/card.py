@@ -209,8 +209,18 @@ def _markdown_localizer(card: Card) -> list[str]:
     told = f"single series of others, one at a time (mm, shares): {found or 'not measured'}"
     return [
         f"- Localizer: trained on phantoms of {people} people; {told}",
+        *_markdown_refiner(card.localizer.get("refiner", {})),
         f"- Localizer sha256: `{card.files.get('localizer.safetensors', {}).get('sha256', '')}`",
     ]
+
+
+def _markdown_refiner(facts: Mapping[str, Any]) -> list[str]:
+    if not facts:
+        return []
+    people = sum(facts.get("people", {}).values())
+    error = facts.get("validation", {}).get("val/error", "not measured")
+    told = f"median error within the slices of others, from 2 mm beside them: {error} mm"
+    return [f"- Refiner of its foramina: trained on phantoms of {people} people; {told}"]
 
 
 def _markdown_table(card: Card) -> list[str]:

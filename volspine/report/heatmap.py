@@ -30,14 +30,15 @@ def heat_seen(heat: PatchHeat, view: View) -> FloatArray:
         heat: Of one patch.
         view: Of a slice that is near to it; what lies off the slice is projected onto it.
     """
-    plane = heat.values[heat.hottest_slice].astype(np.float64)
+    hottest = heat.hottest_slice
+    plane = heat.values[hottest]
     rows, columns = (np.arange(n) for n in view.pixels.shape)
     offset = rows[:, None, None] * view.row_mm + columns[None, :, None] * view.column_mm
-    middle = heat.slice_middle_mm(heat.hottest_slice)
+    middle = heat.slice_middle_mm(hottest)
     steps = heat.affine_lps[:3, 1:3]
     flat = (view.origin_mm + offset - middle) @ np.linalg.pinv(steps).T
     row, column = np.moveaxis(flat + (np.array(plane.shape) - 1) / 2, -1, 0)
-    return _between(plane / max(float(plane.max()), 1e-30), row, column)
+    return heat.in_slice(hottest, row, column) / max(float(plane.max()), 1e-30)
 
 
 def heat_png(heat: PatchHeat, view: View, *, size: tuple[int, int], below: int) -> bytes:
@@ -57,17 +58,3 @@ def heat_png(heat: PatchHeat, view: View, *, size: tuple[int, int], below: int) 
     stream = io.BytesIO()
     layer.save(stream, format="PNG", compress_level=6)
     return stream.getvalue()
-
-
-def _between(plane: FloatArray, row: FloatArray, column: FloatArray) -> FloatArray:
-    """Return values between pixels, bilinear; 0 more than half a pixel off the plane."""
-    height, width = plane.shape
-    is_off = (np.abs(row - (height - 1) / 2) > height / 2) | (
-        np.abs(column - (width - 1) / 2) > width / 2
-    )
-    r, c = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
-    top, left = np.minimum(r.astype(int), height - 2), np.minimum(c.astype(int), width - 2)
-    down, right = r - top, c - left
-    upper = plane[top, left] * (1 - right) + plane[top, left + 1] * right
-    lower = plane[top + 1, left] * (1 - right) + plane[top + 1, left + 1] * right
-    return np.where(is_off, 0.0, upper * (1 - down) + lower * down)

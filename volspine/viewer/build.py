@@ -5,9 +5,11 @@ half too, so that the midline faces the viewer. The point view shows every voxel
 series at its true place, air left out, so that tilts, gaps and overlaps of the acquisition show.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +19,11 @@ from volspine.errors import NoUsableSeriesError
 from volspine.geometry.cloud import PointCloud, cloud_of_slices, joined
 from volspine.grades import StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
+from volspine.viewer.faces import visible_faces
 from volspine.viewer.findings import level_outlines, level_points, markers
+from volspine.viewer.heat import Heat
 from volspine.viewer.palette import color_of
-from volspine.viewer.scene import Faces, Points, Scene
+from volspine.viewer.scene import Points, Scene
 from volspine.viewer.tissue import body_mask
 from volspine.volume.frames import in_one_frame
 from volspine.volume.grid import Grid, coverage_mm
@@ -43,8 +47,6 @@ SHEET_MM = 42.0
 """How far an axial slice reaches to the left of the midline in a cut point view."""
 
 _BEST_FIRST = (Protocol.SAGITTAL_T2, Protocol.SAGITTAL_T1, Protocol.AXIAL_T2, Protocol.OTHER)
-_SHADES = {1: 1.0, -1: 0.62, 2: 0.55, -2: 0.78, 3: 0.88, -3: 0.5}
-"""How brightly a face is lit, by where it looks: light from the left, the front and above."""
 
 
 def chosen_series(study: Study, protocol: Protocol | None = None) -> list[Series]:
@@ -99,6 +101,7 @@ def voxel_scene(
     protocol: Protocol | None = None,
     grades: StudyGrades | None = None,
     is_cut: bool = True,
+    heat: Heat | None = None,
 ) -> Scene:
     """Return the voxels of the best series, cut open at the midline.
 
@@ -106,35 +109,66 @@ def voxel_scene(
         study: What to show.
         protocol: Sagittal T2 first, then T1, then axial, if omitted.
         grades: Drawn in where located.
-        is_cut: Leave out the patient's left half.
+        is_cut: Leave out the patient's left half; what hides the heat if there is any: all to the
+            left of it, or above it in axial series.
+        heat: What a grade looked at; then the best series is what it looked at most.
 
     Raises:
         NoUsableSeriesError: If there is no such series.
     """
-    candidates = chosen_series(study, protocol)
-    series = min(candidates, key=lambda one: _BEST_FIRST.index(one.protocol))
+    seen = heat.protocols if heat is not None else ()
+    ranked = [*seen, *_BEST_FIRST]
+    series = min(chosen_series(study, protocol), key=lambda one: ranked.index(one.protocol))
     grid = grid_over([series])
     raw, mask = sample_series(series, grid)
     image = normalize(raw, mask)
     solid = body_mask(image, mask, axis=2 if series.protocol is Protocol.AXIAL_T2 else 0)
+    cut = ""
     if is_cut:
-        x = grid.mm_from_index(np.indices((grid.shape[0], 1, 1)).reshape(3, -1).T.astype(float))[
-            :, 0
-        ]
-        solid &= (x <= _midline_mm(grid, grades))[:, None, None]
-    faces = _faces(image, solid, grid, series.protocol)
-    cut = ", left half cut away" if is_cut else ""
+        kept, cut = _kept(series.protocol, grid, grades, heat)
+        solid &= kept
+    faces = visible_faces(image, solid, grid, series.protocol)
+    if heat is not None:
+        tint = heat.tinted(faces.colors, faces.centers_mm.astype(np.float64), series.protocol)
+        faces = replace(faces, colors=tint)
     return Scene(
         title=study.name,
         subtitle=f"{series.protocol.label}, voxels of {grid.spacing_mm[0]:.2g} mm{cut}",
         points=(),
         faces=(faces,),
-        markers=markers(grades),
-        level_points_mm=level_points(grades),
-        outlines_mm=level_outlines(grades),
         bounds_mm=_bounds([faces.centers_mm], grid),
-        grades=grades,
+        **_drawn_in(grades, heat),
     )
+
+
+def _drawn_in(grades: StudyGrades | None, heat: Heat | None) -> dict[str, Any]:
+    """Return what both kinds of scene are told of grades; balls would hide the heat of a level."""
+    return {
+        "markers": markers(grades, besides=None if heat is None else heat.saliency.target.level),
+        "level_points_mm": level_points(grades),
+        "outlines_mm": level_outlines(grades),
+        "grades": grades,
+        "heat": heat,
+    }
+
+
+def _kept(
+    protocol: Protocol, grid: Grid, grades: StudyGrades | None, heat: Heat | None
+) -> tuple[BoolArray, str]:
+    """Return which voxels of a grid are left by the cut, (I, 1, 1) or (1, 1, K), and its name."""
+    if heat is not None and protocol is Protocol.AXIAL_T2:
+        return _places(grid, 2) <= heat.place_mm(protocol)[2], ", cut open above the heat"
+    if heat is not None:
+        return _places(grid, 0) <= heat.cut_x_mm((protocol,)), ", cut open at the heat"
+    return _places(grid, 0) <= _midline_mm(grid, grades), ", left half cut away"
+
+
+def _places(grid: Grid, axis: int) -> FloatArray:
+    """Return x, y or z of the voxels along an axis, in a shape that goes with the grid's."""
+    shape = [1, 1, 1]
+    shape[axis] = grid.shape[axis]
+    index = np.indices(shape).reshape(3, -1).T.astype(np.float64)
+    return np.asarray(grid.mm_from_index(index)[:, axis].reshape(shape))
 
 
 def point_scene(
@@ -144,6 +178,7 @@ def point_scene(
     grades: StudyGrades | None = None,
     is_cut: bool = True,
     limit: int | None = MAX_POINTS,
+    heat: Heat | None = None,
 ) -> Scene:
     """Return the voxels of a study as points at their true places, air left out.
 
@@ -153,108 +188,100 @@ def point_scene(
         grades: Drawn in where located.
         is_cut: Leave out what would hide the rest: of sagittal series the patient's left half and
             all but the best protocol; of axial ones all but the middle slice of each stack, and
-            what lies on the right or more than `SHEET_MM` to the left.
+            what lies on the right or more than `SHEET_MM` to the left. Where there is heat, the
+            cut goes through it, and of axial series the hottest slice is left.
         limit: Largest number of points, shared evenly between series; None for all of them.
+        heat: What a grade looked at.
 
     Raises:
         NoUsableSeriesError: If there is no such series.
     """
     shown = chosen_series(study, protocol)
     if is_cut:
-        shown = _one_of_each_plane(shown)
+        shown = _one_of_each_plane(shown, heat)
     grid = grid_over(shown, spacing_mm=4.0)
-    middle = _midline_mm(grid, grades) if is_cut else None
+    middle = None
+    if is_cut:
+        asked = [series.protocol for series in shown]
+        middle = _midline_mm(grid, grades) if heat is None else heat.cut_x_mm(asked)
     share = None if limit is None else max(limit // len(shown), 1)
-    layers = tuple(_points(series, share, middle) for series in shown)
+    layers = tuple(_points(series, share, middle, heat) for series in shown)
     names = " and ".join(dict.fromkeys(layer.name for layer in layers))
     return Scene(
         title=study.name,
         subtitle=f"{names}, {sum(len(layer.colors) for layer in layers):,} voxels as points",
         points=layers,
         faces=(),
-        markers=markers(grades),
-        level_points_mm=level_points(grades),
-        outlines_mm=level_outlines(grades),
         bounds_mm=_bounds([layer.points_mm for layer in layers], grid),
-        grades=grades,
+        **_drawn_in(grades, heat),
     )
 
 
-def _one_of_each_plane(series: Sequence[Series]) -> list[Series]:
-    ranked = sorted(series, key=lambda one: _BEST_FIRST.index(one.protocol))
+def _one_of_each_plane(series: Sequence[Series], heat: Heat | None) -> list[Series]:
+    """Return the best sagittal series, and axial ones unless they would only hide the heat."""
+    seen = () if heat is None else heat.protocols
+    ranked = sorted(series, key=lambda one: [*seen, *_BEST_FIRST].index(one.protocol))
     axial = [one for one in ranked if one.protocol is Protocol.AXIAL_T2]
     others = [one for one in ranked if one.protocol is not Protocol.AXIAL_T2]
-    return [*others[:1], *axial]
+    hides = heat is not None and Protocol.AXIAL_T2 not in seen and bool(others)
+    return [*others[:1], *([] if hides else axial)]
 
 
-def _points(series: Series, limit: int | None, middle_mm: float | None) -> Points:
+def _points(
+    series: Series, limit: int | None, middle_mm: float | None, heat: Heat | None
+) -> Points:
     # All stacks of a series share one scanner setting, so one scale serves them.
     everything = np.concatenate([stack.voxels.ravel() for stack in series.stacks])
     low, high = np.percentile(everything, (1, 99)).tolist()
     scale = np.float32(1 / max(high - low, 1e-9))
-    is_axial = series.protocol is Protocol.AXIAL_T2
-    clouds: list[PointCloud] = []
+    stacks: list[list[PointCloud]] = []
     for stack in series.stacks:
         image = (stack.voxels - np.float32(low)) * scale
         where = body_mask(image, np.ones(image.shape, np.bool_), axis=2)
-        slices = list(cloud_of_slices(stack, where=where))
-        if middle_mm is not None:
-            slices = [slices[len(slices) // 2]] if is_axial else slices
-            reach = (middle_mm, middle_mm + SHEET_MM) if is_axial else (-np.inf, middle_mm)
-            slices = [_between(cloud, *reach) for cloud in slices]
-        clouds.extend(slices)
-    cloud = every = joined(clouds)
-    if limit is not None:
-        cloud = every.thinned(limit)
+        stacks.append(list(cloud_of_slices(stack, where=where)))
+    every = joined(_cut(stacks, series.protocol, middle_mm, heat))
+    cloud = every if limit is None else every.thinned(limit)
     # Fewer points are drawn larger, so that they still cover a slice.
     fewer = math.sqrt(len(every) / max(len(cloud), 1))
     pixel_mm = min(float(stack.spacing_mm[:2].max()) for stack in series.stacks)
+    colors = color_of((cloud.intensity - np.float32(low)) * scale, series.protocol)
+    if heat is not None:
+        colors = heat.tinted(colors, cloud.points_mm.astype(np.float64), series.protocol)
     return Points(
         name=series.protocol.label,
         points_mm=cloud.points_mm,
-        colors=color_of((cloud.intensity - np.float32(low)) * scale, series.protocol),
+        colors=colors,
         size_mm=1.1 * pixel_mm * fewer,
     )
+
+
+def _cut(
+    stacks: list[list[PointCloud]], protocol: Protocol, middle_mm: float | None, heat: Heat | None
+) -> list[PointCloud]:
+    """Return what a cut leaves of the slices of each stack; all of them without a cut."""
+    if middle_mm is None:
+        return [cloud for slices in stacks for cloud in slices]
+    if protocol is not Protocol.AXIAL_T2:
+        return [_between(cloud, -np.inf, middle_mm) for slices in stacks for cloud in slices]
+    if heat is None:
+        sheets = [slices[len(slices) // 2] for slices in stacks]
+    else:
+        place = heat.place_mm(protocol)
+        sheets = [min(itertools.chain(*stacks), key=lambda cloud: _away_mm(cloud, place))]
+    return [_between(cloud, middle_mm, middle_mm + SHEET_MM) for cloud in sheets]
+
+
+def _away_mm(cloud: PointCloud, place_mm: FloatArray) -> float:
+    """Return how far a place is from the nearest point of a cloud."""
+    if len(cloud) == 0:
+        return math.inf
+    return float(((cloud.points_mm - place_mm) ** 2).sum(axis=1).min())
 
 
 def _between(cloud: PointCloud, low_mm: float, high_mm: float) -> PointCloud:
     x = cloud.points_mm[:, 0]
     keep = (x >= low_mm) & (x <= high_mm)
     return PointCloud(cloud.points_mm[keep], cloud.intensity[keep])
-
-
-def _faces(image: VoxelArray, solid: BoolArray, grid: Grid, protocol: Protocol) -> Faces:
-    """Return the faces between what is solid and what is not."""
-    padded = np.pad(solid, 1)
-    index, normals = [], []
-    for axis in range(3):
-        for step in (1, -1):
-            open_side = ~np.roll(padded, -step, axis)[1:-1, 1:-1, 1:-1]
-            found = np.argwhere(solid & open_side)
-            index.append(found)
-            # The first two axes of the grid run against x and y.
-            sign = step if axis == 2 else -step
-            normals.append(np.full(len(found), sign * (axis + 1), dtype=np.int8))
-    voxels, looks = np.concatenate(index), np.concatenate(normals)
-    shade = np.select([looks == n for n in _SHADES], list(_SHADES.values()))
-    colors = color_of(image[tuple(voxels.T)], protocol) * shade[:, None]
-    return Faces(
-        name=protocol.label,
-        centers_mm=_face_centers(grid, voxels, looks),
-        normals=looks,
-        colors=colors.astype(np.uint8),
-        spacing_mm=grid.spacing_mm,
-    )
-
-
-def _face_centers(
-    grid: Grid, voxels: "np.typing.NDArray[np.int64]", looks: "np.typing.NDArray[np.int8]"
-) -> VoxelArray:
-    centers = grid.mm_from_index(voxels.astype(np.float64))
-    axis = np.abs(looks).astype(np.int64) - 1
-    rows = np.arange(len(centers))
-    centers[rows, axis] += np.sign(looks) * np.asarray(grid.spacing_mm)[axis] / 2
-    return centers.astype(np.float32)
 
 
 def _midline_mm(grid: Grid, grades: StudyGrades | None) -> float:

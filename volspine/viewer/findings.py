@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from volspine.anatomy import LEVELS, TARGETS, Finding
+from volspine.anatomy import LEVELS, TARGETS, Finding, Level
 from volspine.geometry.outline import disc_outlines
 from volspine.grades import StudyGrades
 from volspine.types import FloatArray
@@ -12,8 +12,13 @@ from volspine.viewer.scene import Marker
 __all__ = ["level_outlines", "level_points", "markers"]
 
 
-def markers(grades: StudyGrades | None) -> tuple[Marker, ...]:
-    """Return a sphere for each target that was located, coloured by its grade."""
+def markers(grades: StudyGrades | None, *, besides: Level | None = None) -> tuple[Marker, ...]:
+    """Return a sphere for each target that was located, coloured by its grade.
+
+    Args:
+        grades: With places.
+        besides: A level whose targets get none.
+    """
     if grades is None:
         return ()
     return tuple(
@@ -25,7 +30,7 @@ def markers(grades: StudyGrades | None) -> tuple[Marker, ...]:
             radius_mm=3.2 if target.finding is Finding.CANAL else 2.6,
         )
         for target, grade, unknown in zip(TARGETS, grades.grades, grades.imputed, strict=True)
-        if np.isfinite(grades.points_mm[target.index]).all()
+        if target.level is not besides and np.isfinite(grades.points_mm[target.index]).all()
     )
 
 

@@ -3,9 +3,10 @@
 from volspine.anatomy import LEVELS, Condition, Grade, Target
 from volspine.grades import StudyGrades
 from volspine.viewer.canvas import Canvas
-from volspine.viewer.palette import GRADE_COLORS, INK, RIGHT_COLOR, UNKNOWN_COLOR
+from volspine.viewer.heat import Heat
+from volspine.viewer.palette import GRADE_COLORS, HEAT_COLOR, INK, RIGHT_COLOR, UNKNOWN_COLOR
 
-__all__ = ["COLUMNS", "draw_grades", "grade_color"]
+__all__ = ["COLUMNS", "draw_grades", "draw_heat_key", "grade_color"]
 
 COLUMNS = (
     (Condition.RIGHT_NEURAL_FORAMINAL_NARROWING, "foramen"),
@@ -18,6 +19,7 @@ COLUMNS = (
 
 _MUTED = "#8b95a7"
 _STEP_X, _STEP_Y = 58.0, 52.0
+_BAR_PX, _STEPS = 200.0, 20
 
 
 def grade_color(grades: StudyGrades, target: Target) -> str:
@@ -72,3 +74,17 @@ def _key(canvas: Canvas, place_px: tuple[float, float]) -> None:
     canvas.text((left + 28, y), "not measured", fontsize=9.5, color=INK)
     canvas.text((left + 150, top), "in a dot: confidence, %", fontsize=8.5, color=_MUTED)
     canvas.text((left + 150, top + 25), "sides are the patient's", fontsize=8.5, color=_MUTED)
+
+
+def draw_heat_key(canvas: Canvas, place_px: tuple[float, float], heat: Heat) -> None:
+    """Draw what the heat is, with its top left corner at a place; about 350 by 75 pixels."""
+    left, top = place_px
+    for line, text in enumerate(heat.caption):
+        look = {"weight": "bold"} if line == 0 else {"color": _MUTED}
+        canvas.text((left, top + 18 * line), text, fontsize=9, **look)
+    for step in range(_STEPS):
+        start, width = left + step * _BAR_PX / _STEPS, _BAR_PX / _STEPS
+        look = {"color": HEAT_COLOR, "alpha": (step + 0.5) / _STEPS, "linewidth": 9}
+        canvas.line([(start, top + 44), (start + width, top + 44)], solid_capstyle="butt", **look)
+    canvas.text((left, top + 62), "none", fontsize=8.5, color=_MUTED)
+    canvas.text((left + _BAR_PX, top + 62), "most", fontsize=8.5, color=_MUTED, ha="right")

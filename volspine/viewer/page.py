@@ -18,8 +18,9 @@ from volspine.anatomy import LEVELS, Side, Target
 from volspine.grades import StudyGrades
 from volspine.types import FloatArray, VoxelArray
 from volspine.viewer.camera import FRONT_LEFT
+from volspine.viewer.heat import Heat
 from volspine.viewer.legend import COLUMNS, grade_color
-from volspine.viewer.palette import UNKNOWN_COLOR, ColorArray
+from volspine.viewer.palette import HEAT_COLOR, UNKNOWN_COLOR, ColorArray
 from volspine.viewer.scene import Scene
 
 __all__ = ["picture_html", "scene_html"]
@@ -72,6 +73,7 @@ def scene_html(scene: Scene, *, direction: tuple[float, float, float] = FRONT_LE
         {
             "TITLE": html.escape(scene.title),
             "SUBTITLE": html.escape(scene.subtitle),
+            "HEAT": "" if scene.heat is None else _heat_key(scene.heat),
             "GRADES": "" if scene.grades is None else _table(scene.grades),
             "NOTES": "<br>".join(html.escape(note) for note in scene.notes),
             # "</script>" inside a name would end the script.
@@ -146,3 +148,12 @@ def _dot(grades: StudyGrades, target: Target) -> str:
         percent = f"{100 * grades.confidence[target.index]:.0f} %"
         said, style = f"{target.label}: {grade.label}, {percent}", f"background:{color}"
     return f'<span class="dot" title="{said}" style="{style}"></span>'
+
+
+def _heat_key(heat: Heat) -> str:
+    whose, said = (html.escape(line) for line in heat.caption)
+    bar = f"background:linear-gradient(90deg,transparent,{HEAT_COLOR})"
+    return (
+        f'<div class="heat"><b>{whose}</b><br>{said}<div class="bar" style="{bar}"></div>'
+        "<span>none</span><span>most</span></div>"
+    )

@@ -14,6 +14,7 @@ __all__ = [
     "BACKGROUND",
     "FRAME_COLOR",
     "GRADE_COLORS",
+    "HEAT_COLOR",
     "INK",
     "RIGHT_COLOR",
     "UNKNOWN_COLOR",
@@ -34,6 +35,9 @@ FRAME_COLOR = "#5ea1ff"
 """The frame of a level, and the planes that cross."""
 
 GRADE_COLORS = {Grade.NORMAL_MILD: "#3ddc97", Grade.MODERATE: "#ffc53d", Grade.SEVERE: "#ff4d5e"}
+HEAT_COLOR = "#ff2fd6"
+"""What a grade looked at; no series, grade or side has this colour."""
+
 UNKNOWN_COLOR = "#6b7587"
 """A target that was imputed or not graded."""
 

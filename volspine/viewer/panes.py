@@ -55,6 +55,17 @@ class Pane:
         _, across, up = _AXES[self.plane]
         return columns * self.grid.spacing_mm[across], rows * self.grid.spacing_mm[up]
 
+    @property
+    def points_mm(self) -> FloatArray:
+        """Places of the middles of the pixels, LPS, shape (rows, columns, 3)."""
+        through, across, up = _AXES[self.plane]
+        rows, columns, _ = self.pixels.shape
+        index = np.empty((rows, columns, 3))
+        index[..., through] = self.index
+        index[..., across] = self.grid.shape[across] - 1 - np.arange(columns)
+        index[..., up] = self.grid.shape[up] - 1 - np.arange(rows)[:, None]
+        return self.grid.mm_from_index(index.reshape(-1, 3)).reshape(rows, columns, 3)
+
     def locate(self, point_mm: FloatArray) -> tuple[float, float, float]:
         """Return where a point falls: part of the width, part of the height, mm off the plane.
 

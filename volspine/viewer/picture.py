@@ -8,7 +8,7 @@ from PIL import Image
 
 from volspine.viewer.camera import FRONT_LEFT, Camera, frame
 from volspine.viewer.canvas import Canvas
-from volspine.viewer.legend import draw_grades
+from volspine.viewer.legend import draw_grades, draw_heat_key
 from volspine.viewer.palette import FRAME_COLOR, RIGHT_COLOR, ColorArray
 from volspine.viewer.scene import Scene
 from volspine.viewer.snapshot import Renderer, render
@@ -45,7 +45,7 @@ def scene_png(
         direction: From the patient to the viewer, LPS.
     """
     width, height = size_px
-    panel = _PANEL_PX if scene.grades is not None else 0
+    panel = 0 if scene.grades is None and scene.heat is None else _PANEL_PX
     camera = frame(scene.bounds_mm, (width - panel, height), direction=direction, fill=0.82)
     canvas = Canvas(size_px)
     canvas.picture(_smooth(scene, camera, renderer), (0, 0, width - panel, height))
@@ -58,6 +58,8 @@ def scene_png(
     _scale(canvas, camera)
     if scene.grades is not None:
         draw_grades(canvas, (width - panel + 16, 150), scene.grades)
+    if scene.heat is not None:
+        draw_heat_key(canvas, (width - panel + 16, 620), scene.heat)
     for row, line in enumerate(reversed(scene.notes)):
         canvas.text(
             (width - 24, height - 26 - 20 * row), line, fontsize=9.5, color=_MUTED, ha="right"

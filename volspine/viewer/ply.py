@@ -24,6 +24,7 @@ def scene_ply(scene: Scene) -> bytes:
     faces = np.empty(sum(len(part.triangles) for part in parts), dtype=_FACE)
     faces["count"] = 3
     row = 0
+    said = () if scene.heat is None else scene.heat.caption
     for start, part in zip(starts, parts, strict=False):
         block = vertices[start : start + len(part.vertices_mm)]
         for axis, name in enumerate("xyz"):
@@ -32,11 +33,12 @@ def scene_ply(scene: Scene) -> bytes:
             block[name] = part.colors[:, channel]
         faces["corners"][row : row + len(part.triangles)] = part.triangles + start
         row += len(part.triangles)
-    return _header(len(vertices), len(faces)) + vertices.tobytes() + faces.tobytes()
+    return _header(len(vertices), len(faces), said) + vertices.tobytes() + faces.tobytes()
 
 
-def _header(num_vertices: int, num_faces: int) -> bytes:
+def _header(num_vertices: int, num_faces: int, said: tuple[str, ...]) -> bytes:
     lines = ["ply", "format binary_little_endian 1.0", "comment LPS millimetres"]
+    lines += [f"comment heat: {line}" for line in said]
     lines += [f"element vertex {num_vertices}"]
     lines += [f"property float {name}" for name in "xyz"]
     lines += [f"property uchar {name}" for name in ("red", "green", "blue")]

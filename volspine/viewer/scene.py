@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from volspine.grades import RESEARCH_USE, StudyGrades
 from volspine.types import FloatArray, VoxelArray
+from volspine.viewer.heat import Heat
 from volspine.viewer.palette import ColorArray
 
 __all__ = ["Faces", "Marker", "Mesh", "Points", "Scene", "sphere"]
@@ -118,6 +119,7 @@ class Scene:
         outlines_mm: Lines to draw, each (N, 3): the frame of each level that was located.
         grades: All findings, for the table beside the picture; None if there are none.
         notes: Said in every picture; research use at least.
+        heat: What a grade looked at, which colours are tinted by; for its key.
     """
 
     title: str
@@ -130,6 +132,7 @@ class Scene:
     outlines_mm: tuple[FloatArray, ...] = ()
     grades: StudyGrades | None = None
     notes: tuple[str, ...] = (RESEARCH_USE,)
+    heat: Heat | None = None
 
     @property
     def center_mm(self) -> FloatArray:

@@ -5,7 +5,7 @@ picture lies beside each other in the patient. All panes have one scale. The pat
 marked wherever it is in view.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from volspine.types import BoolArray, FloatArray, VoxelArray
 from volspine.viewer.build import chosen_series, grid_over
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.findings import level_outlines, level_points
-from volspine.viewer.legend import draw_grades, grade_color
+from volspine.viewer.heat import Heat
+from volspine.viewer.legend import draw_grades, draw_heat_key, grade_color
 from volspine.viewer.palette import FRAME_COLOR, RIGHT_COLOR
 from volspine.viewer.panes import PLANES, Pane, pane
 from volspine.viewer.tissue import body_mask
@@ -58,6 +59,7 @@ def slices_png(
     grades: StudyGrades | None = None,
     point_mm: FloatArray | None = None,
     notes: tuple[str, ...] = (RESEARCH_USE,),
+    heat: Heat | None = None,
 ) -> bytes:
     """Return the picture as a PNG file.
 
@@ -65,21 +67,24 @@ def slices_png(
         study: What to show.
         protocol: Every graded one if omitted.
         grades: Drawn in where located, and listed.
-        point_mm: Where the planes cross, LPS; the middle level, or else the middle of what the
-            study covers, if omitted.
+        point_mm: Where the planes cross, LPS; the hottest place, the middle level, or else the
+            middle of what the study covers, if omitted.
         notes: Said at the foot.
+        heat: What a grade looked at, laid over the series that it looked at.
 
     Raises:
         NoUsableSeriesError: If there is no such series.
     """
     shown = _best_of_each(chosen_series(study, protocol))
+    if point_mm is None and heat is not None:
+        point_mm = heat.place_mm()
     center = _crossing(shown, grades) if point_mm is None else point_mm
-    rows = [_row(series, center) for series in shown]
+    rows = [_row(series, center, heat) for series in shown]
     scale = _scale(rows)
     height = _TOP_PX + sum(row.height_mm * scale + _GAP_PX + _LABEL_PX for row in rows) + 40
-    panel = _PANEL_PX if grades is not None else 0
+    panel = 0 if grades is None and heat is None else _PANEL_PX
     width = max(row.width_mm for row in rows) * scale + 4 * _GAP_PX
-    size = (int(max(width, 560)) + panel, int(max(height, 640)))
+    size = (int(max(width, 560)) + panel, int(max(height, 640 if heat is None else 800)))
     canvas = Canvas(size)
     canvas.text((36, 42), study.name, fontsize=19, weight="bold")
     place = ", ".join(f"{name} {value:.0f}" for name, value in zip("xyz", center, strict=True))
@@ -91,6 +96,8 @@ def slices_png(
     _scale_bar(canvas, scale, size)
     if grades is not None:
         draw_grades(canvas, (size[0] - panel + 16, 150), grades)
+    if heat is not None:
+        draw_heat_key(canvas, (size[0] - _PANEL_PX + 16, 620), heat)
     for number, line in enumerate(reversed(notes)):
         foot = size[1] - 26 - 20 * number
         canvas.text((size[0] - 24, foot), line, fontsize=9.5, color=_MUTED, ha="right")
@@ -132,10 +139,20 @@ def _scale(rows: list[_Row]) -> float:
     return min(wide, room / sum(row.height_mm for row in rows), _MAX_PX_PER_MM)
 
 
-def _row(series: Series, center: FloatArray) -> _Row:
+def _row(series: Series, center: FloatArray, heat: Heat | None) -> _Row:
     image, mask, grid = _sampled(series)
-    panes = tuple(pane(image, mask, grid, plane=plane, point_mm=center) for plane in PLANES)
-    return _Row(series.protocol.label, panes)
+    panes = [pane(image, mask, grid, plane=plane, point_mm=center) for plane in PLANES]
+    title = series.protocol.label
+    if heat is not None and series.protocol in heat.protocols:
+        panes = [_tinted(one, heat, series.protocol) for one in panes]
+    elif heat is not None:
+        title += ", not looked at"
+    return _Row(title, tuple(panes))
+
+
+def _tinted(one: Pane, heat: Heat, protocol: Protocol) -> Pane:
+    colors, places = one.pixels.reshape(-1, 3), one.points_mm.reshape(-1, 3)
+    return replace(one, pixels=heat.tinted(colors, places, protocol).reshape(one.pixels.shape))
 
 
 def _sampled(series: Series) -> tuple[VoxelArray, BoolArray, Grid]:

@@ -45,7 +45,8 @@ def show(scene: Scene) -> None:
     o3d = open3d()
     window = o3d.visualization.Visualizer()
     width, height = _SIZE_PX
-    title = f"{scene.title} - {scene.subtitle} - {scene.notes[0]}"
+    heat = () if scene.heat is None else scene.heat.caption
+    title = " - ".join([scene.title, scene.subtitle, *heat, scene.notes[0]])
     if not window.create_window(window_name=title, width=width, height=height):
         raise ConfigurationError(
             "Open3D cannot open a window on this display", remedy=_REMEDY, code="VS-CFG-034"

@@ -56,6 +56,41 @@ class PatchHeat:
         middle = [number, (rows - 1) / 2, (columns - 1) / 2, 1.0]
         return np.asarray((self.affine_lps @ middle)[:3], dtype=np.float64)
 
+    def in_slice(self, number: int, row: FloatArray, column: FloatArray) -> FloatArray:
+        """Return the heat within one slice, between voxels bilinear; 0 off the patch.
+
+        Args:
+            number: Of the slice.
+            row: In voxels, any shape (...).
+            column: Likewise.
+        """
+        plane = self.values[number].astype(np.float64)
+        height, width = plane.shape
+        is_off = (np.abs(row - (height - 1) / 2) > height / 2) | (
+            np.abs(column - (width - 1) / 2) > width / 2
+        )
+        r, c = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
+        top, left = np.minimum(r.astype(int), height - 2), np.minimum(c.astype(int), width - 2)
+        down, right = r - top, c - left
+        upper = plane[top, left] * (1 - right) + plane[top, left + 1] * right
+        lower = plane[top + 1, left] * (1 - right) + plane[top + 1, left + 1] * right
+        return np.where(is_off, 0.0, upper * (1 - down) + lower * down)
+
+    def at(self, points_mm: FloatArray) -> FloatArray:
+        """Return the heat of the slice that lies at each place, (N,); 0 off the patch.
+
+        Args:
+            points_mm: (N, 3) LPS.
+        """
+        linear, corner = self.affine_lps[:3, :3], self.affine_lps[:3, 3]
+        index = (points_mm - corner) @ np.linalg.inv(linear).T
+        number = np.rint(index[:, 0])
+        heat = np.zeros(len(index))
+        for k in range(len(self.values)):
+            mine = np.flatnonzero(number == k)
+            heat[mine] = self.in_slice(k, index[mine, 1], index[mine, 2])
+        return heat
+
     def points_mm(self, apart_mm: float) -> tuple[FloatArray, FloatArray]:
         """Return places and heat: voxels with heat, in parts no further apart than a distance.
 

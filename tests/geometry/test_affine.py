@@ -11,6 +11,7 @@ from volspine.geometry.affine import (
     flip_frame,
     orthonormalize,
     stack_affine,
+    swap_lps_ras,
     transform_points,
 )
 
@@ -35,6 +36,17 @@ def test_lps_to_ras_negates_left_and_back_and_keeps_the_head():
 @given(arrays(np.float64, (4, 4), elements=st.floats(-1e3, 1e3)))
 def test_changing_the_frame_twice_changes_nothing(affine):
     np.testing.assert_array_equal(flip_frame(flip_frame(affine)), affine)
+
+
+def test_left_and_back_in_lps_are_negative_in_ras():
+    assert swap_lps_ras(np.array([[10.0, 20.0, 30.0]])).tolist() == [[-10.0, -20.0, 30.0]]
+
+
+def test_an_affine_crosses_in_its_first_two_rows():
+    affine = np.array([[0, 0, 4.0, 1], [0.5, 0, 0, 2], [0, -0.5, 0, 3], [0, 0, 0, 1]])
+    crossed = swap_lps_ras(affine)
+    assert crossed.tolist() == [[0, 0, -4, -1], [-0.5, 0, 0, -2], [0, -0.5, 0, 3], [0, 0, 0, 1]]
+    assert np.array_equal(swap_lps_ras(crossed), affine)
 
 
 def test_exact_directions_stay_exact_to_the_last_bit():

@@ -1,22 +1,11 @@
-"""The crossing between LPS and RAS, and interpolation in index space."""
+"""What TorchIO is handed, and interpolation in index space."""
 
 import nibabel
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from volspine.volume.image import label_map, resample, scalar_image, swap_lps_ras
-
-
-def test_left_and_back_in_lps_are_negative_in_ras():
-    assert swap_lps_ras(np.array([[10.0, 20.0, 30.0]])).tolist() == [[-10.0, -20.0, 30.0]]
-
-
-def test_an_affine_crosses_in_its_first_two_rows():
-    affine = np.array([[0, 0, 4.0, 1], [0.5, 0, 0, 2], [0, -0.5, 0, 3], [0, 0, 0, 1]])
-    crossed = swap_lps_ras(affine)
-    assert crossed.tolist() == [[0, 0, -4, -1], [-0.5, 0, 0, -2], [0, -0.5, 0, 3], [0, 0, 0, 1]]
-    assert np.array_equal(swap_lps_ras(crossed), affine)
+from volspine.volume.image import label_map, resample, scalar_image
 
 
 def test_nibabel_reads_the_orientation_that_the_patient_has():

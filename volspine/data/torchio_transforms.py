@@ -17,9 +17,10 @@ import torch
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.data.example import NUM_VIEWS, Example, mirrored, within
 from volspine.data.transforms import Triple, draw_within, triple
+from volspine.geometry.affine import swap_lps_ras
 from volspine.types import FloatArray
 from volspine.views import StudyCrops
-from volspine.volume.image import label_map, scalar_image, swap_lps_ras
+from volspine.volume.image import label_map, scalar_image
 from volspine.volume.normalize import CEILING
 from volspine.volume.study_crops import BRIGHTEST
 

@@ -14,7 +14,14 @@ import numpy as np
 from volspine.errors import GeometryError
 from volspine.types import Float, FloatArray
 
-__all__ = ["LPS_TO_RAS", "flip_frame", "orthonormalize", "stack_affine", "transform_points"]
+__all__ = [
+    "LPS_TO_RAS",
+    "flip_frame",
+    "orthonormalize",
+    "stack_affine",
+    "swap_lps_ras",
+    "transform_points",
+]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Takes LPS millimetres to RAS millimetres, and back: it is its own inverse."""
@@ -118,3 +125,18 @@ def flip_frame(affine: FloatArray) -> FloatArray:
         array([-1., -1.,  1.,  1.])
     """
     return np.asarray(LPS_TO_RAS @ affine, dtype=np.float64)
+
+
+def swap_lps_ras(values: FloatArray) -> FloatArray:
+    """Return an affine or points of the one frame in the other; its own inverse.
+
+    Args:
+        values: A (4, 4) affine from voxel index to millimetres, or points of shape (..., 3).
+
+    Example:
+        >>> swap_lps_ras(np.array([10.0, 20.0, 30.0])).tolist()
+        [-10.0, -20.0, 30.0]
+    """
+    if values.shape == (4, 4):
+        return flip_frame(values)
+    return np.asarray(values * LPS_TO_RAS.diagonal()[:3], dtype=np.float64)

@@ -22,9 +22,9 @@ import numpy as np
 from volspine.anatomy import PROTOCOLS
 from volspine.dicom.study import Study
 from volspine.errors import ConfigurationError, GeometryError
+from volspine.geometry.affine import swap_lps_ras
 from volspine.geometry.stack import Stack
 from volspine.types import FloatArray
-from volspine.volume.image import swap_lps_ras
 
 __all__ = ["Grid", "coverage_mm", "graded_stacks"]
 

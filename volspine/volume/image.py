@@ -1,10 +1,8 @@
-"""The one crossing between DICOM's frame and that of TorchIO, NIfTI and the network: LPS <-> RAS.
+"""Voxels handed to TorchIO, in its frame, and interpolated on another lattice.
 
-Inside this library millimetres grow to the patient's left, back and head (LPS, DICOM). TorchIO and
-NIfTI count to the right, front and head (RAS). Only this module changes one into the other, and
-only this module and `subject` know TorchIO and SimpleITK, which are imported on first use:
-
-    affine_ras = diag(-1, -1, 1, 1) @ affine_lps
+Inside this library millimetres grow to the patient's left, back and head (LPS, DICOM). TorchIO
+counts to the right, front and head (RAS); affines cross here. Only this module and `subject` know
+TorchIO and SimpleITK, which are imported on first use.
 
 Shapes:
     I, J, K  voxels of a stack: column, row, slice      X, Y, Z  voxels of the result
@@ -14,28 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volspine.geometry.affine import LPS_TO_RAS, flip_frame
+from volspine.geometry.affine import swap_lps_ras
 from volspine.types import BoolArray, FloatArray, VoxelArray
 
 if TYPE_CHECKING:
     import torchio
 
-__all__ = ["label_map", "resample", "scalar_image", "swap_lps_ras"]
-
-
-def swap_lps_ras(values: FloatArray) -> FloatArray:
-    """Return an affine or points of the one frame in the other; its own inverse.
-
-    Args:
-        values: A (4, 4) affine from voxel index to millimetres, or points of shape (..., 3).
-
-    Example:
-        >>> swap_lps_ras(np.array([10.0, 20.0, 30.0])).tolist()
-        [-10.0, -20.0, 30.0]
-    """
-    if values.shape == (4, 4):
-        return flip_frame(values)
-    return np.asarray(values * LPS_TO_RAS.diagonal()[:3], dtype=np.float64)
+__all__ = ["label_map", "resample", "scalar_image"]
 
 
 def scalar_image(voxels: VoxelArray, affine_lps: FloatArray) -> "torchio.ScalarImage":

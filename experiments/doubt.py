@@ -13,9 +13,12 @@ the second is compared with `shift` and with its own `rsna_like` studies, spoilt
     shuffled   slices of every crop in another order
 
 Printed is the AUROC of each measure of `inference.doubt` against the usual studies, then the share
-of wrong grades among the least doubted targets. The JSON holds what is usual and, for each measure,
-the doubt that 95 and 99 % of the second set stay below: what a card can carry. Only images and
-networks are judged: a study whose levels are not found is refused elsewhere.
+of wrong grades among the least doubted targets. Only images and networks are judged: a study whose
+levels are not found is refused elsewhere.
+
+The JSON is what `volspine bundle --doubt` takes: what is usual, and for each measure the doubts of
+the second set. Each study is looked at from one place, as `volspine predict` does; with `--draws 3`
+the tables tell what looking from other places would add, and no JSON is written.
 """
 
 import argparse
@@ -32,7 +35,9 @@ from torch.nn import functional as F
 
 from volspine.anatomy import LEVELS
 from volspine.inference.bundle import Bundle, load_bundle
-from volspine.inference.doubt import MEASURES, Impression, Seeing, Usual, impression_of
+from volspine.inference.doubt import Impression, Seeing, Usual, impression_of
+from volspine.inference.doubt_record import JUDGED as ALL
+from volspine.inference.doubt_record import MAX_BYTES, DoubtRecord
 from volspine.jobs import run_many, write_text
 from volspine.metrics.doubt import (
     doubt_auroc,
@@ -50,7 +55,6 @@ from volspine.volume.jitter import measured_errors
 SHARES = (0.95, 0.99)
 COVERAGES = (1.0, 0.9, 0.8, 0.5)
 USUAL = (Cohort.RSNA_LIKE, Cohort.PROBE)
-ALL = (*MEASURES, "overall")
 
 
 class Seen(NamedTuple):
@@ -206,10 +210,12 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, help="of level mode")
     parser.add_argument("--studies", type=int, default=20, help="of each cohort in each set")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=3, help="places each study is seen from")
+    parser.add_argument("--draws", type=int, default=1, help="places each study is seen from")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     how = parser.parse_args()
+    if how.out is not None and how.draws != 1:
+        parser.error("predict looks from one place: what is written must, too (--draws 1)")
     first = [s for c in USUAL for s in seen(c, how, seed=2 * how.seed + 90_001)]
     likely, probe = (
         seen(c, how, seed=2 * how.seed + 90_002, spoilt=c is Cohort.RSNA_LIKE) for c in USUAL
@@ -224,15 +230,20 @@ def main() -> None:
         "\nShare of wrong grades among the targets kept, usual studies, truth before any reader\n"
     )
     rejection_table([*likely, *probe])
-    thresholds = {
-        name: {f"{share:g}": refusal_threshold(inside[name], share)._asdict() for share in SHARES}
-        for name in ALL
-    }
     for name in ALL:
-        print(f"\n{name}: {thresholds[name]}", end="")
-    record = {"usual": usual.to_dict(), "thresholds": thresholds, "seed": how.seed}
-    write_text(how.out, json.dumps(record, indent=1) + "\n")
-    print(f"\nsaved {how.out}")
+        found = {share: refusal_threshold(inside[name], share) for share in SHARES}
+        print("\n" + name, *(f"{share:.0%} below: {t}" for share, t in found.items()), sep="\n  ")
+    if how.out is not None:
+        save(how.out, usual, inside, weights=load_bundle(how.bundle).card.weights_sha256)
+
+
+def save(path: Path, usual: Usual, inside: dict[str, FloatArray], *, weights: str) -> None:
+    """Write what a bundle can carry."""
+    text = json.dumps(DoubtRecord.of(usual, inside, weights_sha256=weights).to_dict())
+    if len(text) > MAX_BYTES:
+        raise SystemExit(f"{len(text)} bytes are too many for a bundle")
+    write_text(path, text + "\n")
+    print(f"\nsaved {path}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ volspine bundle GRADER.ckpt --localizer LOCALIZER.ckpt --out DIR  a grader of le
 volspine bundle --localizer LOCALIZER.ckpt --out DIR --overwrite  into a bundle that is there
 volspine bundle --refiner REFINER.ckpt --out DIR --overwrite      into its localizer
 volspine bundle --metrics FILE --out DIR --overwrite              on the card of one that is there
+volspine bundle --doubt FILE --out DIR --overwrite                beside it: when it is unsure
 """
 
 import argparse
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from volspine.errors import VolspineError
     from volspine.inference.card import Card
     from volspine.inference.checkpoint import Checkpoint, LocalizerCheckpoint
+    from volspine.inference.doubt_record import DoubtRecord
     from volspine.types import FloatArray
 
 __all__ = ["add_arguments", "run"]
@@ -67,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "may also say floor, kappa and intervals; several are merged",
     )
     parser.add_argument(
+        "--doubt",
+        type=Path,
+        metavar="FILE",
+        help="doubt.json of experiments.doubt, measured with this very model of levels: predict "
+        "then tells how strange a study is to it, and warns",
+    )
+    parser.add_argument(
         "--full-precision",
         action="store_true",
         help="keep graders of levels in single precision, in twice the room",
@@ -79,9 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from volspine.inference.bundle import write_bundle
+    from volspine.inference.bundle_doubt import add_doubt
     from volspine.inference.bundle_mode import mode_of
     from volspine.inference.bundle_weights import halved
+    from volspine.inference.doubt_record import read_doubt
 
+    doubt = None if arguments.doubt is None else read_doubt(arguments.doubt)
     made = _graders(arguments) if arguments.checkpoints else _kept(arguments)
     if arguments.localizer is not None:
         made = replace(made, found=_localizer(arguments.localizer))
@@ -101,6 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
         localizer=None if found is None else found.localizer,
         overwrite=arguments.overwrite,
     )
+    doubt = doubt or made.doubt
+    if doubt is not None:
+        add_doubt(place, doubt)
     also = "" if found is None else ", with a localizer"
     print(f"{place}: {len(states)} member(s), trained on {card.trained_on}{also}")
     return 0
@@ -114,6 +129,7 @@ class _Made:
     recipe: Any
     card: "Card"
     found: "LocalizerCheckpoint | None" = None
+    doubt: "DoubtRecord | None" = None
 
 
 def _localizer(path: Path) -> "LocalizerCheckpoint":
@@ -157,7 +173,8 @@ def _kept(arguments: argparse.Namespace) -> _Made:
     from volspine.inference.bundle import load_bundle
     from volspine.inference.checkpoint import LocalizerCheckpoint
 
-    if arguments.localizer is None and arguments.refiner is None and not arguments.metrics:
+    named = (arguments.localizer, arguments.refiner, arguments.doubt, arguments.metrics or None)
+    if all(each is None for each in named):
         raise ConfigurationError(
             "no checkpoint was named",
             remedy="name checkpoints of graders, or a localizer's with --localizer",
@@ -168,7 +185,7 @@ def _kept(arguments: argparse.Namespace) -> _Made:
     if kept.localizer is not None:
         found = LocalizerCheckpoint(kept.localizer, kept.card.localizer)
     states = [grader.state_dict() for grader in kept.graders]
-    return _Made(states, kept.recipe["model"], kept.card, found)
+    return _Made(states, kept.recipe["model"], kept.card, found, kept.doubt)
 
 
 def _graders(arguments: argparse.Namespace) -> _Made:

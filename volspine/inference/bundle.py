@@ -2,6 +2,7 @@
 
     weights.safetensors     tensors; of an ensemble, each member's under its number: `0.trunk...`
     localizer.safetensors   tensors of the localizer, if there is one, in half precision
+    doubt.json              in level mode, where it was measured, what the model doubts
     recipe.yaml             mode, which of our models, with which arguments, how many members
     card.json, card.md      what it was trained on, how well it did, sha256 of those above
 
@@ -25,7 +26,7 @@ import safetensors.torch
 import yaml
 from torch import Tensor, nn
 
-from volspine.errors import OutputError, WeightsError
+from volspine.errors import ConfigurationError, OutputError, WeightsError
 from volspine.inference.bundle_mode import (
     Mode,
     check_mode,
@@ -43,13 +44,16 @@ from volspine.inference.bundle_weights import (
     widened,
 )
 from volspine.inference.card import Card, card_from_dict, card_markdown, card_to_dict
+from volspine.inference.doubt_record import DoubtRecord, doubt_from_bytes
 from volspine.jobs import write_bytes, write_text
 from volspine.models.grader import build_grader
 from volspine.models.localizer import Localizer, build_localizer
 
 __all__ = [
     "CARD",
+    "DOUBT",
     "LOCALIZER",
+    "READABLE",
     "RECIPE",
     "WEIGHTS",
     "Bundle",
@@ -59,7 +63,7 @@ __all__ = [
 ]
 
 WEIGHTS, RECIPE, CARD, READABLE = "weights.safetensors", "recipe.yaml", "card.json", "card.md"
-LOCALIZER = "localizer.safetensors"
+LOCALIZER, DOUBT = "localizer.safetensors", "doubt.json"
 
 MAX_TEXT_BYTES = 2**20
 """Largest recipe or card."""
@@ -81,17 +85,25 @@ class Bundle:
         recipe: Which model with which arguments, and how many members; plain data.
         graders: Members of the ensemble, one or more, in evaluation mode on the CPU.
         localizer: What finds the levels, in evaluation mode on the CPU; None if there is none.
+        doubt: What the model was measured to doubt; None if it was not.
     """
 
     card: Card
     recipe: Mapping[str, Any]
     graders: tuple[nn.Module, ...]
     localizer: Localizer | None = None
+    doubt: DoubtRecord | None = None
 
     @property
     def mode(self) -> Mode:
         """`study` or `level`: what the graders see."""
         return mode_of(self.recipe["model"])
+
+    @property
+    def features(self) -> int | None:
+        """Number of features of the first grader's trunk; None in study mode."""
+        trunk = getattr(self.graders[0], "trunk", None)
+        return None if trunk is None else int(trunk.num_features)
 
 
 def demo_folder() -> Path:
@@ -120,7 +132,8 @@ def load_bundle(folder: str | Path | None = None) -> Bundle:
     graders = tuple(
         filled(build_grader, recipe["model"], state, place / WEIGHTS) for state in members
     )
-    return Bundle(card, recipe, graders, _localizer(place, recipe, card))
+    bundle = Bundle(card, recipe, graders, _localizer(place, recipe, card))
+    return replace(bundle, doubt=_doubt(place, bundle)) if DOUBT in card.files else bundle
 
 
 def write_bundle(
@@ -168,7 +181,7 @@ def write_bundle(
         halves = halved(localizer.state_dict())
         contents[LOCALIZER] = safetensors.torch.save(plain_tensors(halves))
     complete = replace(card, files={name: described(data) for name, data in contents.items()})
-    for stale in (CARD, LOCALIZER):
+    for stale in (CARD, LOCALIZER, DOUBT):
         (place / stale).unlink(missing_ok=True)
     for name, data in contents.items():
         write_bytes(place / name, data)
@@ -288,3 +301,15 @@ def _localizer(place: Path, recipe: Mapping[str, Any], card: Card) -> Localizer 
     tensors = parse_weights(_verified(path, card, MAX_WEIGHTS_BYTES), path)
     network = filled(build_localizer, recipe["localizer"], widened(tensors), path)
     return cast("Localizer", network)
+
+
+def _doubt(place: Path, bundle: Bundle) -> DoubtRecord:
+    """Return what a bundle says that it doubts, if that is its own."""
+    try:
+        record = doubt_from_bytes(_verified(place / DOUBT, bundle.card, MAX_TEXT_BYTES))
+        record.check_fit(bundle.features, bundle.card.weights_sha256)
+    except ConfigurationError as error:
+        raise malformed(DOUBT, f"is of no use: {error.message}", place / DOUBT) from error
+    if bundle.mode != "level":
+        raise malformed(DOUBT, "belongs to a model of levels, which this is not", place / DOUBT)
+    return record

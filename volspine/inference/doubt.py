@@ -27,6 +27,7 @@ from torch import Tensor
 
 from volspine.anatomy import LEVELS, TARGETS
 from volspine.errors import ConfigurationError
+from volspine.inference.plain_numbers import plain_numbers
 from volspine.metrics.calibration import tempered
 from volspine.metrics.doubt import entropy, mutual_information
 from volspine.models.level_grader import Maps
@@ -39,7 +40,15 @@ from volspine.volume.patch_statistics import STATISTICS, patch_statistics
 from volspine.volume.patches import cut_patches
 from volspine.volume.study_crops import batched
 
-__all__ = ["MEASURES", "Impression", "Seeing", "Usual", "impression_of"]
+__all__ = [
+    "MEASURES",
+    "Impression",
+    "Seeing",
+    "Usual",
+    "impression_of",
+    "mean_features",
+    "pictures_of",
+]
 
 MEASURES = ("entropy", "information", "features", "pictures")
 """What is put together in `overall`."""
@@ -47,6 +56,7 @@ MEASURES = ("entropy", "information", "features", "pictures")
 _SCHEMA = 1
 _LEAST_STUDIES = 5
 _SHRINK = 0.05
+_TINY = 1e-9  # So that a study that is exactly usual has a logarithm.
 _FLOOR = 1e-3  # Least spread of a number, so that one that never varied cannot rule.
 
 
@@ -103,13 +113,33 @@ def impression_of(
     with torch.inference_mode():
         seen = [cut_patches(both, both.points_mm + move, flip=flip) for move in moves]
         samples = [_reports(grader, patches) for patches in seen for grader in graders]
-        features = _features(graders[0], seen[0])
-        pictures = [
-            patch_statistics(image[:1], covered[:1])[0]
-            for image, covered in zip(seen[0].images, seen[0].covered, strict=True)
-        ]
+        features = mean_features(graders[0].features(seen[0]), seen[0].covered)
     said = tempered(torch.cat(samples).double().cpu().numpy(), temperature)
-    return Impression(said, features, tuple(map(_array, pictures)))
+    flat = tuple(_array(of_view.flatten(0, 1)) for of_view in features)
+    return Impression(said, flat, pictures_of(seen[0]))
+
+
+def mean_features(maps: Maps, covered: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the mean features of each patch, (B, T, F) a view; NaN where nothing was measured.
+
+    Args:
+        maps: Of a trunk, (B, T, F, d, h, w) a view; None of a view that is not looked at, F is 0.
+        covered: As in `views.Patches`.
+    """
+    found = []
+    for cells, share in zip(maps, covered, strict=True):
+        there = (share > 0).any(dim=-1, keepdim=True)
+        means = share[..., :0] if cells is None else cells.float().mean(dim=(-3, -2, -1))
+        found.append(torch.where(there, means, torch.nan))
+    return tuple(found)
+
+
+def pictures_of(patches: Patches) -> tuple[FloatArray, ...]:
+    """Return what kind of picture each patch of the first study is, (T, 7) a view."""
+    return tuple(
+        _array(patch_statistics(image[:1], covered[:1])[0])
+        for image, covered in zip(patches.images, patches.covered, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +193,11 @@ class Usual:
             "pictures": _greatest(_squared((x - u[0]) @ u[1:].T) for u, x in pictures),
         }
         if self.scales:
-            found["overall"] = max(
+            scaled = (
                 (found[name] - middle) / (high - middle)
                 for name, (middle, high) in self.scales.items()
             )
+            found["overall"] = max((d for d in scaled if not np.isnan(d)), default=np.nan)
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -193,14 +224,12 @@ class Usual:
             if data["schema"] != _SCHEMA or data["statistics"] != list(STATISTICS):
                 raise _bad("it is of another version")
             views = [data["views"][view.name] for view in VIEWS]
+            n = len(STATISTICS)
             return cls(
-                tuple(np.array(v["features"], dtype=np.float64).reshape(2, -1) for v in views),
-                tuple(
-                    np.array(v["pictures"], dtype=np.float64).reshape(-1, len(STATISTICS))
-                    for v in views
-                ),
-                {name: (float(a), float(b)) for name, (a, b) in data["scales"].items()},
-                int(data["studies"]),
+                tuple(_spreading(plain_numbers(v["features"], (2, None))) for v in views),
+                tuple(plain_numbers(v["pictures"], (1 + n, n)) for v in views),
+                {name: _rising(plain_numbers(data["scales"][name], (2,))) for name in MEASURES},
+                int(plain_numbers([data["studies"]], (1,))[0]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _bad(f"a field is missing or malformed ({type(error).__name__})") from error
@@ -220,16 +249,6 @@ def _reports(grader: Seeing, patches: Patches) -> Tensor:
     """Return the log-probabilities of a study and its mirror image, sides put back, (2, 25, K)."""
     log_probs: Tensor = grader(patches).log_probs
     return torch.stack([log_probs[0], mirror_targets(log_probs[1], dim=0)])
-
-
-def _features(grader: Seeing, patches: Patches) -> tuple[FloatArray, ...]:
-    """Return the mean features of each patch, as it is and mirrored, of each view."""
-    found = []
-    for cells, covered in zip(grader.features(patches), patches.covered, strict=True):
-        there = (covered > 0).any(dim=-1, keepdim=True)
-        means = covered[..., :0] if cells is None else cells.float().mean(dim=(-3, -2, -1))
-        found.append(_array(torch.where(there, means, torch.nan).flatten(0, 1)))
-    return tuple(found)
 
 
 def _spread(rows: FloatArray) -> FloatArray:
@@ -263,7 +282,7 @@ def _squared(rows: FloatArray) -> float:
 def _greatest(distances: Iterable[float]) -> float:
     """Return the logarithm of the greatest distance that is known."""
     known = [d for d in distances if not np.isnan(d)]
-    return float(np.log(max(known))) if known else float("nan")
+    return float(np.log(max(known) + _TINY)) if known else float("nan")
 
 
 def _scale(values: FloatArray) -> tuple[float, float]:
@@ -271,12 +290,24 @@ def _scale(values: FloatArray) -> tuple[float, float]:
     return float(middle), float(max(high, middle + _FLOOR))
 
 
+def _spreading(rows: FloatArray) -> FloatArray:
+    if (rows[1] < _FLOOR).any():
+        raise ValueError("a spread that is too small")
+    return rows
+
+
+def _rising(pair: FloatArray) -> tuple[float, float]:
+    if pair[1] - pair[0] < _FLOOR / 2:
+        raise ValueError("a scale that does not rise")
+    return float(pair[0]), float(pair[1])
+
+
 def _array(values: Tensor) -> FloatArray:
     return np.asarray(values.double().cpu().numpy(), dtype=np.float64)
 
 
 def _plain(values: FloatArray) -> list[list[float]]:
-    return [[float(f"{x:.5g}") for x in row] for row in values]
+    return [[float(f"{x:.7g}") for x in row] for row in values]
 
 
 def _bad(message: str) -> ConfigurationError:

@@ -7,25 +7,32 @@ its primary views measured the very place; the others have a reason: it was not 
 has no such series, its slices do not reach there. Landmarks already bear the names asked for, so
 nothing is renamed here.
 
+Where it was measured what a model doubts, it is also told how strange the study is to it (`doubt`),
+from what the networks saw while they graded: there is no second look.
+
 Shapes:
     5 levels     3 protocols, in the order of `PROTOCOLS`     25 targets
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS, Protocol, Target
+from volspine.errors import InputError
 from volspine.inference.coverage import why_set_aside
+from volspine.inference.doubt import Impression, pictures_of
+from volspine.inference.doubt_record import DoubtRecord, warnings_of
 from volspine.inference.look import LevelLook, both_images, tokens_at
-from volspine.inference.members import Members
+from volspine.inference.members import Members, Said
+from volspine.inference.noting import Noting
 from volspine.inference.provenance import Use
 from volspine.inference.run import Answer, Run
 from volspine.inference.shown import why_unseen
-from volspine.types import BoolArray
+from volspine.types import BoolArray, FloatArray
 from volspine.views import VIEWS, Patches, StudyCrops
 from volspine.volume.crop_records import CropSource
 from volspine.volume.level_study import study_crops_of
@@ -42,9 +49,11 @@ class LevelReader:
 
     Attributes:
         members: The networks.
+        doubt: What they were measured to doubt; None where that is not known.
     """
 
     members: Members
+    doubt: DoubtRecord | None = None
 
     def read(self, run: Run) -> Answer:
         """Return what the networks say of a study whose levels have been looked for."""
@@ -59,9 +68,28 @@ class LevelReader:
             return Answer(reasons, np.full((len(TARGETS), 3), np.nan), uses, facts)
         with run.timings.measure("grade"):
             both = both_images(crops, self.members.device)
-            said = self.members.ask(lambda size: _split(both, size))
+            said, features = self._ask(both)
+        if self.doubt is not None:
+            with run.timings.measure("doubt"):
+                graded = [t for t, reason in enumerate(reasons) if not reason]
+                seen = Impression(said.samples[:, graded], features, pictures_of(both))
+                facts["doubt"] = _doubted(run, self.doubt, seen)
         look = LevelLook(self.members.graders, crops, self.members.device)
         return Answer(reasons, said.probabilities, uses, facts, look)
+
+    def _ask(self, both: Patches) -> tuple[Said, tuple[FloatArray, ...]]:
+        """Return what the networks say, and mean features of what they saw if doubt needs them."""
+        if self.doubt is None:
+            return self.members.ask(lambda size: _split(both, size)), ()
+        noting = Noting(self.members.graders[0])
+
+        def batches(size: int) -> list[Patches]:
+            noting.noted.clear()  # It starts again where memory ran out.
+            return _split(both, size)
+
+        members = replace(self.members, graders=(noting, *self.members.graders[1:]))
+        said = members.ask(batches)
+        return said, noting.features()
 
 
 def measured_targets(crops: StudyCrops) -> BoolArray:
@@ -93,6 +121,24 @@ def _split(patches: Patches, size: int) -> list[Patches]:
         Patches(*(tuple(part[n] for part in kind) for kind in parts))
         for n in range(len(parts[0][0]))
     ]
+
+
+def _doubted(run: Run, record: DoubtRecord, seen: Impression) -> dict[str, Any]:
+    """Return the doubts about a study and warn of those that no usual study deserves.
+
+    Raises:
+        InputError: If there is one, and refusals are to be errors.
+    """
+    judged = record.judged(seen)
+    warnings = warnings_of(judged, record)
+    if warnings and run.how.strict:
+        raise InputError(
+            f"the study is unlike those that the model was measured on: {warnings[0]}",
+            remedy="look at the images; without --strict it is graded with a warning",
+            code="VS-INP-070",
+        )
+    run.warnings.extend(warnings)
+    return judged
 
 
 def _reasons(run: Run, crops: StudyCrops, sources: Sources) -> tuple[str, ...]:

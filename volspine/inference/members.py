@@ -37,10 +37,13 @@ class Said(NamedTuple):
     Attributes:
         probabilities: Calibrated, shape (25, 3).
         looks: For each member, for each batch, where it looked, as it says it.
+        samples: What each member says of the study and then of its mirror image, sides put back;
+            calibrated, shape (2 x members, 25, 3).
     """
 
     probabilities: FloatArray
     looks: list[list[Any]]
+    samples: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,21 +66,23 @@ class Members:
         Raises:
             DeviceError: If memory runs out a second time.
         """
-        mean, looks = with_less_on_memory_error(
-            lambda: self._mean(batches(2)), lambda: self._mean(batches(1)), self.device
+        found, looks = with_less_on_memory_error(
+            lambda: self._each(batches(2)), lambda: self._each(batches(1)), self.device
         )
-        temperature = torch.from_numpy(self.temperature)[:, None]
-        tiny = torch.finfo(torch.float64).tiny
-        log_probs = mean.clamp_min(tiny).log() / temperature
-        return Said(np.asarray(log_probs.softmax(dim=-1).numpy(), dtype=np.float64), looks)
+        return Said(self._tempered(found.mean(dim=0)), looks, self._tempered(found))
 
-    def _mean(self, batches: Sequence[Any]) -> tuple[Tensor, list[list[Any]]]:
-        """Return the mean over the mirror images and the members, (25, 3), and all looks."""
+    def _tempered(self, p: Tensor) -> FloatArray:
+        temperature = torch.from_numpy(self.temperature)[:, None]
+        log_probs = p.clamp_min(torch.finfo(torch.float64).tiny).log() / temperature
+        return np.asarray(log_probs.softmax(dim=-1).numpy(), dtype=np.float64)
+
+    def _each(self, batches: Sequence[Any]) -> tuple[Tensor, list[list[Any]]]:
+        """Return what each member says of both images, (2 x members, 25, 3), and all looks."""
         found, looks = [], []
         with torch.inference_mode(), exact_arithmetic():
             for grader in self.graders:
                 parts = [grader(batch) for batch in batches]
                 as_is, mirrored = torch.cat([p.log_probs for p in parts]).double().cpu().exp()
-                found.append((as_is + mirror_targets(mirrored, dim=0)) / 2)
+                found.extend([as_is, mirror_targets(mirrored, dim=0)])
                 looks.append([part.attention for part in parts])
-        return torch.stack(found).mean(dim=0), looks
+        return torch.stack(found), looks

@@ -160,7 +160,7 @@ def _reader(bundle: Bundle, device: torch.device) -> Reader:
     if bundle.mode == "level":
         if bundle.localizer is None:
             raise without_localizer()
-        return LevelReader(members)
+        return LevelReader(members, bundle.doubt)
     if bundle.card.grid is None:
         raise WeightsError("the model has no grid", code="VS-WGT-011")
     return StudyReader(members, bundle.card.grid)

@@ -39,6 +39,7 @@ SUMMARY_COLUMNS = (
     "severe",
     "repairs",
     "faults",
+    "warnings",
     "seconds",
 )
 log = logging.getLogger("volspine")
@@ -148,6 +149,7 @@ def _summary(grades: StudyGrades) -> dict[str, Any]:
         "severe": found.count(Grade.SEVERE),
         "repairs": len(grades.provenance.get("repairs", [])),
         "faults": len(grades.provenance.get("faults", [])),
+        "warnings": " ".join(grades.provenance.get("warnings", [])),
         "seconds": round(sum(timings.values()), 3),
     }
 

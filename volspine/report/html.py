@@ -7,6 +7,7 @@ what was repaired, what was filled in and why, and how the result came about. Ev
 """
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ from volspine.report.template import page_template
 __all__ = ["render_report"]
 
 _SHADES = ("mild", "moderate", "severe")
+_SECTIONS = frozenset(
+    {"model", "series", "repairs", "faults", "warnings", "landmarks", "crops", "doubt"}
+)
 
 
 def render_report(
@@ -42,6 +46,7 @@ def render_report(
         levels=None if levels is None else _embedded(levels),
         located=_located(grades),
         doubts=_landmarks(grades).get("doubts", []),
+        strangeness=_strangeness(grades),
         images=[_figure(image) for image in _distinct(images)],
         has_heat=any(image.heat for image in images),
         provenance=_provenance(grades),
@@ -118,13 +123,30 @@ def _located(grades: StudyGrades) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _strangeness(grades: StudyGrades) -> list[dict[str, str]]:
+    """Return for each measure of doubt its numbers, and whether it exceeds the threshold."""
+    recorded = grades.provenance.get("doubt")
+    if not isinstance(recorded, Mapping):
+        return []
+    return [
+        {
+            "measure": name,
+            "value": f"{judged['value']:.3g}",
+            "usual_below": f"{judged['usual_below']:.0%}",
+            "threshold": f"{judged['threshold']:.3g}",
+            "exceeded": "yes" if judged["value"] > judged["threshold"] else "",
+        }
+        for name, judged in recorded.items()
+        if judged["value"] is not None and not math.isnan(judged["value"])
+    ]
+
+
 def _provenance(grades: StudyGrades) -> list[tuple[str, str]]:
     """Return settings and versions, one line each; what has a section of its own is left out."""
-    sections = {"model", "series", "repairs", "faults", "warnings", "landmarks", "crops"}
     return [
         (key.replace("_", " "), _in_words(value))
         for key, value in grades.provenance.items()
-        if key not in sections
+        if key not in _SECTIONS
     ]
 
 

@@ -3,7 +3,7 @@
     {"schema": 1, "volspine": ..., "name": ..., "status": ..., "reason": ...,
      "research_use": ..., "notices": [...], "model": {...}, "device": ..., "seed": ...,
      "series": [...], "faults": [...], "repairs": [...], "warnings": [...], "timings_s": {...},
-     "settings": {...},
+     "settings": {...}, "doubt": {measure: {"value", "usual_below", "threshold"}},
      "landmarks_mm": {target: [x, y, z] or null}, "grades": [25 rows]}
 
 JSON has no NaN, so null stands for it. Points are LPS millimetres.

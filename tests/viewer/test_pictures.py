@@ -9,11 +9,11 @@ from PIL import Image
 from volspine.anatomy import TARGETS, Protocol
 from volspine.grades import StudyGrades
 from volspine.viewer import picture as picture_module
-from volspine.viewer import slices
 from volspine.viewer.build import voxel_scene
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.legend import draw_grades, grade_color
 from volspine.viewer.palette import BACKGROUND, GRADE_COLORS, RIGHT_COLOR, UNKNOWN_COLOR, rgb
+from volspine.viewer.pane_marks import mark_findings
 from volspine.viewer.panes import pane
 from volspine.viewer.picture import scene_png
 from volspine.viewer.slices import slices_png
@@ -157,7 +157,7 @@ def test_findings_are_drawn_only_on_planes_near_them(grades, monkeypatch, plane,
     shown = pane(
         everywhere.astype(np.float32), everywhere, grid, plane=plane, point_mm=np.array(point)
     )
-    slices._mark_findings(Canvas((100, 160)), shown, (0, 0, 100, 160), grades)
+    mark_findings(Canvas((100, 160)), shown, (0, 0, 100, 160), grades)
     assert len(circles) == expected
 
 
@@ -173,7 +173,7 @@ def test_a_left_finding_stands_on_the_right_of_a_coronal_pane(grades, monkeypatc
         plane="coronal",
         point_mm=np.array([0, 5.0, 0]),
     )
-    slices._mark_findings(Canvas((100, 160)), shown, (0, 0, 100, 160), grades)
+    mark_findings(Canvas((100, 160)), shown, (0, 0, 100, 160), grades)
     places = [at for at, _ in circles]
     assert places[0] == pytest.approx((50, 20))  # Canal at L1/L2: x 0, z 60.
     assert places[5] == pytest.approx((65, 20))  # Left foramen at L1/L2: x +15.

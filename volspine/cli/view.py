@@ -8,17 +8,29 @@ import argparse
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from volspine.anatomy import PROTOCOLS, Protocol
+from volspine.cli import view_heat
 from volspine.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from volspine.dicom.study import Study
     from volspine.grades import StudyGrades
+    from volspine.viewer.heat import Heat
     from volspine.viewer.scene import Scene
 
 __all__ = ["add_arguments", "run"]
+
+
+class _Read(NamedTuple):
+    """What there is to show: a study, its grades, what is said of them, and what one looked at."""
+
+    study: "Study"
+    grades: "StudyGrades | None"
+    notes: tuple[str, ...]
+    heat: "Heat | None" = None
+
 
 _ENDINGS = (".png", ".html", ".ply")
 _DISPLAY_REMEDY = "save a picture or a page instead: --save view.png, or --save view.html"
@@ -65,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="what draws a .png: Open3D, and the software renderer where it cannot start (default)",
     )
+    view_heat.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,11 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
         VolspineError: If the study, the grades or the display are not usable.
     """
     _check(arguments)
-    study, grades, notes = _read(arguments)
+    read = _read(arguments)
     if arguments.mode == "slices":
-        _slices(arguments, study, grades, notes)
+        _slices(arguments, read)
         return 0
-    scene = _scene(arguments, study, grades, notes)
+    scene = _scene(arguments, read)
     if arguments.save is None:
         from volspine.viewer.window import show
 
@@ -95,6 +108,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """Refuse what cannot work before anything is read."""
     from volspine.viewer.window import has_display
 
+    view_heat.check(arguments)
     save = arguments.save
     if save is None and arguments.mode == "slices":
         raise ConfigurationError(
@@ -117,20 +131,21 @@ def _check(arguments: argparse.Namespace) -> None:
         )
 
 
-def _read(
-    arguments: argparse.Namespace,
-) -> "tuple[Study, StudyGrades | None, tuple[str, ...]]":
+def _read(arguments: argparse.Namespace) -> _Read:
     from volspine.dicom.nifti import is_nifti
     from volspine.dicom.reading import read_study
     from volspine.grades import RESEARCH_USE
+    from volspine.report.manifest import notices
 
     # What a NIfTI file shows must be said; a DICOM study knows, and the option only selects.
     protocol = arguments.protocol if is_nifti(arguments.study.name) else None
     study = read_study(arguments.study, protocol=protocol)
+    if arguments.saliency is not None:
+        grades, heat = view_heat.heat_of(study, arguments)
+        return _Read(study, grades, notices(grades), heat)
     if arguments.grades is None:
-        return study, None, (RESEARCH_USE,)
-    grades, notes = _grades(arguments.grades)
-    return study, grades, notes
+        return _Read(study, None, (RESEARCH_USE,))
+    return _Read(study, *_grades(arguments.grades))
 
 
 def _grades(path: Path) -> "tuple[StudyGrades, tuple[str, ...]]":
@@ -149,17 +164,17 @@ def _protocol(arguments: argparse.Namespace) -> Protocol | None:
     return None if arguments.protocol is None else Protocol(arguments.protocol)
 
 
-def _scene(
-    arguments: argparse.Namespace,
-    study: "Study",
-    grades: "StudyGrades | None",
-    notes: tuple[str, ...],
-) -> "Scene":
+def _scene(arguments: argparse.Namespace, read: _Read) -> "Scene":
     from dataclasses import replace
 
     from volspine.viewer.build import point_scene, voxel_scene
 
-    look: dict[str, Any] = {"protocol": _protocol(arguments), "grades": grades}
+    study = read.study
+    look: dict[str, Any] = {
+        "protocol": _protocol(arguments),
+        "grades": read.grades,
+        "heat": read.heat,
+    }
     if arguments.mode == "voxels":
         scene = voxel_scene(study, **look, is_cut=not arguments.whole)
     elif arguments.save is not None and arguments.save.suffix.lower() == ".ply":
@@ -167,7 +182,7 @@ def _scene(
         scene = point_scene(study, **look, is_cut=False, limit=None)
     else:
         scene = point_scene(study, **look, is_cut=not arguments.whole)
-    return replace(scene, notes=notes)
+    return replace(scene, notes=read.notes)
 
 
 def _save(arguments: argparse.Namespace, scene: "Scene") -> None:
@@ -188,18 +203,19 @@ def _save(arguments: argparse.Namespace, scene: "Scene") -> None:
         write_bytes(arguments.save, scene_ply(scene))
 
 
-def _slices(
-    arguments: argparse.Namespace,
-    study: "Study",
-    grades: "StudyGrades | None",
-    notes: tuple[str, ...],
-) -> None:
+def _slices(arguments: argparse.Namespace, read: _Read) -> None:
     from volspine.jobs import write_bytes, write_text
     from volspine.viewer.page import picture_html
     from volspine.viewer.slices import slices_png
 
-    png = slices_png(study, protocol=_protocol(arguments), grades=grades, notes=notes)
+    png = slices_png(
+        read.study,
+        protocol=_protocol(arguments),
+        grades=read.grades,
+        notes=read.notes,
+        heat=read.heat,
+    )
     if arguments.save.suffix.lower() == ".png":
         write_bytes(arguments.save, png)
     else:
-        write_text(arguments.save, picture_html(study.name, png))
+        write_text(arguments.save, picture_html(read.study.name, png))

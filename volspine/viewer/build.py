@@ -5,8 +5,6 @@ half too, so that the midline faces the viewer. The point view shows every voxel
 series at its true place, air left out, so that tilts, gaps and overlaps of the acquisition show.
 """
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,14 +14,13 @@ import numpy as np
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.errors import NoUsableSeriesError
-from volspine.geometry.cloud import PointCloud, cloud_of_slices, joined
 from volspine.grades import StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
 from volspine.viewer.faces import visible_faces
 from volspine.viewer.findings import level_outlines, level_points, markers
 from volspine.viewer.heat import Heat
-from volspine.viewer.palette import color_of
-from volspine.viewer.scene import Points, Scene
+from volspine.viewer.point_layer import point_layer
+from volspine.viewer.scene import Scene
 from volspine.viewer.tissue import body_mask
 from volspine.volume.frames import in_one_frame
 from volspine.volume.grid import Grid, coverage_mm
@@ -42,9 +39,6 @@ MAX_VOXELS = 6_000_000
 
 MAX_POINTS = 4_000_000
 """Of the point view; more are thinned evenly."""
-
-SHEET_MM = 42.0
-"""How far an axial slice reaches to the left of the midline in a cut point view."""
 
 _BEST_FIRST = (Protocol.SAGITTAL_T2, Protocol.SAGITTAL_T1, Protocol.AXIAL_T2, Protocol.OTHER)
 
@@ -188,8 +182,8 @@ def point_scene(
         grades: Drawn in where located.
         is_cut: Leave out what would hide the rest: of sagittal series the patient's left half and
             all but the best protocol; of axial ones all but the middle slice of each stack, and
-            what lies on the right or more than `SHEET_MM` to the left. Where there is heat, the
-            cut goes through it, and of axial series the hottest slice is left.
+            what lies on the right or more than `point_layer.SHEET_MM` to the left. Where there is
+            heat, the cut goes through it, and of axial series the hottest slice is left.
         limit: Largest number of points, shared evenly between series; None for all of them.
         heat: What a grade looked at.
 
@@ -205,7 +199,7 @@ def point_scene(
         asked = [series.protocol for series in shown]
         middle = _midline_mm(grid, grades) if heat is None else heat.cut_x_mm(asked)
     share = None if limit is None else max(limit // len(shown), 1)
-    layers = tuple(_points(series, share, middle, heat) for series in shown)
+    layers = tuple(point_layer(series, share, middle, heat) for series in shown)
     names = " and ".join(dict.fromkeys(layer.name for layer in layers))
     return Scene(
         title=study.name,
@@ -225,63 +219,6 @@ def _one_of_each_plane(series: Sequence[Series], heat: Heat | None) -> list[Seri
     others = [one for one in ranked if one.protocol is not Protocol.AXIAL_T2]
     hides = heat is not None and Protocol.AXIAL_T2 not in seen and bool(others)
     return [*others[:1], *([] if hides else axial)]
-
-
-def _points(
-    series: Series, limit: int | None, middle_mm: float | None, heat: Heat | None
-) -> Points:
-    # All stacks of a series share one scanner setting, so one scale serves them.
-    everything = np.concatenate([stack.voxels.ravel() for stack in series.stacks])
-    low, high = np.percentile(everything, (1, 99)).tolist()
-    scale = np.float32(1 / max(high - low, 1e-9))
-    stacks: list[list[PointCloud]] = []
-    for stack in series.stacks:
-        image = (stack.voxels - np.float32(low)) * scale
-        where = body_mask(image, np.ones(image.shape, np.bool_), axis=2)
-        stacks.append(list(cloud_of_slices(stack, where=where)))
-    every = joined(_cut(stacks, series.protocol, middle_mm, heat))
-    cloud = every if limit is None else every.thinned(limit)
-    # Fewer points are drawn larger, so that they still cover a slice.
-    fewer = math.sqrt(len(every) / max(len(cloud), 1))
-    pixel_mm = min(float(stack.spacing_mm[:2].max()) for stack in series.stacks)
-    colors = color_of((cloud.intensity - np.float32(low)) * scale, series.protocol)
-    if heat is not None:
-        colors = heat.tinted(colors, cloud.points_mm.astype(np.float64), series.protocol)
-    return Points(
-        name=series.protocol.label,
-        points_mm=cloud.points_mm,
-        colors=colors,
-        size_mm=1.1 * pixel_mm * fewer,
-    )
-
-
-def _cut(
-    stacks: list[list[PointCloud]], protocol: Protocol, middle_mm: float | None, heat: Heat | None
-) -> list[PointCloud]:
-    """Return what a cut leaves of the slices of each stack; all of them without a cut."""
-    if middle_mm is None:
-        return [cloud for slices in stacks for cloud in slices]
-    if protocol is not Protocol.AXIAL_T2:
-        return [_between(cloud, -np.inf, middle_mm) for slices in stacks for cloud in slices]
-    if heat is None:
-        sheets = [slices[len(slices) // 2] for slices in stacks]
-    else:
-        place = heat.place_mm(protocol)
-        sheets = [min(itertools.chain(*stacks), key=lambda cloud: _away_mm(cloud, place))]
-    return [_between(cloud, middle_mm, middle_mm + SHEET_MM) for cloud in sheets]
-
-
-def _away_mm(cloud: PointCloud, place_mm: FloatArray) -> float:
-    """Return how far a place is from the nearest point of a cloud."""
-    if len(cloud) == 0:
-        return math.inf
-    return float(((cloud.points_mm - place_mm) ** 2).sum(axis=1).min())
-
-
-def _between(cloud: PointCloud, low_mm: float, high_mm: float) -> PointCloud:
-    x = cloud.points_mm[:, 0]
-    keep = (x >= low_mm) & (x <= high_mm)
-    return PointCloud(cloud.points_mm[keep], cloud.intensity[keep])
 
 
 def _midline_mm(grid: Grid, grades: StudyGrades | None) -> float:

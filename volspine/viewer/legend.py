@@ -80,11 +80,12 @@ def draw_heat_key(canvas: Canvas, place_px: tuple[float, float], heat: Heat) -> 
     """Draw what the heat is, with its top left corner at a place; about 350 by 75 pixels."""
     left, top = place_px
     for line, text in enumerate(heat.caption):
-        look = {"weight": "bold"} if line == 0 else {"color": _MUTED}
-        canvas.text((left, top + 18 * line), text, fontsize=9, **look)
+        color, weight = (_MUTED, "normal") if line else (INK, "bold")
+        canvas.text((left, top + 18 * line), text, fontsize=9, color=color, weight=weight)
     for step in range(_STEPS):
         start, width = left + step * _BAR_PX / _STEPS, _BAR_PX / _STEPS
-        look = {"color": HEAT_COLOR, "alpha": (step + 0.5) / _STEPS, "linewidth": 9}
-        canvas.line([(start, top + 44), (start + width, top + 44)], solid_capstyle="butt", **look)
+        ends = [(start, top + 44), (start + width, top + 44)]
+        alpha = (step + 0.5) / _STEPS
+        canvas.line(ends, color=HEAT_COLOR, alpha=alpha, linewidth=9, solid_capstyle="butt")
     canvas.text((left, top + 62), "none", fontsize=8.5, color=_MUTED)
     canvas.text((left + _BAR_PX, top + 62), "most", fontsize=8.5, color=_MUTED, ha="right")

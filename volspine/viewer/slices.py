@@ -15,10 +15,10 @@ from volspine.grades import RESEARCH_USE, StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
 from volspine.viewer.build import chosen_series, grid_over
 from volspine.viewer.canvas import Canvas
-from volspine.viewer.findings import level_outlines, level_points
+from volspine.viewer.findings import level_points
 from volspine.viewer.heat import Heat
-from volspine.viewer.legend import draw_grades, draw_heat_key, grade_color
-from volspine.viewer.palette import FRAME_COLOR, RIGHT_COLOR
+from volspine.viewer.legend import draw_grades, draw_heat_key
+from volspine.viewer.pane_marks import mark_crossing, mark_edges, mark_findings, mark_levels
 from volspine.viewer.panes import PLANES, Pane, pane
 from volspine.viewer.tissue import body_mask
 from volspine.volume.grid import Grid, coverage_mm
@@ -29,8 +29,8 @@ __all__ = ["slices_png"]
 
 _SPINE_DEPTH = 0.66
 
-NEAR_MM = 6.0
-"""A finding is drawn on planes up to this far from it."""
+REACH_MM = 45.0
+"""Of the surroundings of heat."""
 
 _WIDTH_PX, _TOP_PX, _GAP_PX, _LABEL_PX = 1100.0, 120.0, 56.0, 34.0
 _HEIGHT_PX, _MAX_PX_PER_MM = 1500.0, 3.2
@@ -70,14 +70,16 @@ def slices_png(
         point_mm: Where the planes cross, LPS; the hottest place, the middle level, or else the
             middle of what the study covers, if omitted.
         notes: Said at the foot.
-        heat: What a grade looked at, laid over the series that it looked at.
+        heat: What a grade looked at, laid over the series that it looked at: only these are shown,
+            and of them the surroundings, up to `REACH_MM` from where the planes cross.
 
     Raises:
         NoUsableSeriesError: If there is no such series.
     """
     shown = _best_of_each(chosen_series(study, protocol))
-    if point_mm is None and heat is not None:
-        point_mm = heat.place_mm()
+    if heat is not None:
+        shown = [series for series in shown if series.protocol in heat.protocols] or shown
+        point_mm = heat.place_mm() if point_mm is None else point_mm
     center = _crossing(shown, grades) if point_mm is None else point_mm
     rows = [_row(series, center, heat) for series in shown]
     scale = _scale(rows)
@@ -91,7 +93,7 @@ def slices_png(
     canvas.text((36, 74), f"planes through {place} mm (LPS)", fontsize=11.5, color=_MUTED)
     top = _TOP_PX
     for row in rows:
-        _draw_row(canvas, row, (top, scale), center, grades)
+        _draw_row(canvas, row, (top, scale), center, _around(grades, heat))
         top += row.height_mm * scale + _GAP_PX + _LABEL_PX
     _scale_bar(canvas, scale, size)
     if grades is not None:
@@ -102,6 +104,15 @@ def slices_png(
         foot = size[1] - 26 - 20 * number
         canvas.text((size[0] - 24, foot), line, fontsize=9.5, color=_MUTED, ha="right")
     return canvas.png()
+
+
+def _around(grades: StudyGrades | None, heat: Heat | None) -> StudyGrades | None:
+    """Return grades without the places of the level whose heat is drawn: rings would hide it."""
+    if grades is None or heat is None:
+        return grades
+    points = grades.points_mm.copy()
+    points[[t.index for t in TARGETS if t.level is heat.saliency.target.level]] = np.nan
+    return replace(grades, points_mm=points)
 
 
 def _best_of_each(series: list[Series]) -> list[Series]:
@@ -140,7 +151,7 @@ def _scale(rows: list[_Row]) -> float:
 
 
 def _row(series: Series, center: FloatArray, heat: Heat | None) -> _Row:
-    image, mask, grid = _sampled(series)
+    image, mask, grid = _sampled(series, None if heat is None else center)
     panes = [pane(image, mask, grid, plane=plane, point_mm=center) for plane in PLANES]
     title = series.protocol.label
     if heat is not None and series.protocol in heat.protocols:
@@ -155,8 +166,15 @@ def _tinted(one: Pane, heat: Heat, protocol: Protocol) -> Pane:
     return replace(one, pixels=heat.tinted(colors, places, protocol).reshape(one.pixels.shape))
 
 
-def _sampled(series: Series) -> tuple[VoxelArray, BoolArray, Grid]:
-    """Return a series on a grid of 1 mm, cut down to the body, and where it measured."""
+def _sampled(
+    series: Series, near_mm: FloatArray | None = None
+) -> tuple[VoxelArray, BoolArray, Grid]:
+    """Return a series on a grid of 1 mm, cut down to the body, and where it measured.
+
+    Args:
+        series: What to sample.
+        near_mm: Cut down to the surroundings of this place too.
+    """
     grid = grid_over([series], spacing_mm=1.0)
     raw, mask = sample_series(series, grid)
     image = normalize(raw, mask)
@@ -165,6 +183,10 @@ def _sampled(series: Series) -> tuple[VoxelArray, BoolArray, Grid]:
         return image, mask, grid
     found = np.argwhere(body)
     low, high = found.min(axis=0), found.max(axis=0) + 1
+    if near_mm is not None:
+        place = np.clip(np.rint(grid.index_from_mm(near_mm)).astype(np.int64), low, high - 1)
+        reach = np.rint(REACH_MM / np.array(grid.spacing_mm)).astype(np.int64)
+        low, high = np.maximum(low, place - reach), np.minimum(high, place + reach + 1)
     part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     x, y, z = grid.mm_from_index((low + high - 1) / 2).tolist()
     i, j, k = (high - low).tolist()
@@ -185,79 +207,12 @@ def _draw_row(
         width, height = (size * scale for size in one.size_mm)
         box = (left, top + _LABEL_PX, width, height)
         canvas.picture(one.pixels, box, smooth=True)
-        _mark_edges(canvas, one, box)
-        _mark_crossing(canvas, one, box, center)
+        mark_edges(canvas, one, box)
+        mark_crossing(canvas, one, box, center)
         if grades is not None:
-            _mark_levels(canvas, one, box, grades)
-            _mark_findings(canvas, one, box, grades)
+            mark_levels(canvas, one, box, grades)
+            mark_findings(canvas, one, box, grades)
         left += width + _GAP_PX
-
-
-_Box = tuple[float, float, float, float]
-
-
-def _mark_edges(canvas: Canvas, one: Pane, box: _Box) -> None:
-    left, top, width, height = box
-    places = (
-        (left - 16, top + height / 2),
-        (left + width + 16, top + height / 2),
-        (left + width / 2, top - 13),
-        (left + width / 2, top + height + 13),
-    )
-    for letter, place in zip(one.edges, places, strict=True):
-        is_right = letter == "R"
-        canvas.text(
-            place,
-            letter,
-            ha="center",
-            fontsize=15 if is_right else 11,
-            color=RIGHT_COLOR if is_right else _MUTED,
-            weight="bold",
-        )
-
-
-def _mark_crossing(canvas: Canvas, one: Pane, box: _Box, center: FloatArray) -> None:
-    left, top, width, height = box
-    u, v, _ = one.locate(center)
-    look = {"color": _MUTED, "linewidth": 0.7, "alpha": 0.5}
-    if 0 < u < 1:
-        canvas.line([(left + u * width, top), (left + u * width, top + height)], **look)
-    if 0 < v < 1:
-        canvas.line([(left, top + v * height), (left + width, top + v * height)], **look)
-
-
-def _mark_levels(canvas: Canvas, one: Pane, box: _Box, grades: StudyGrades) -> None:
-    """Draw where the plane cuts the frame of each level."""
-    left, top, width, height = box
-    for outline in level_outlines(grades):
-        ends = [one.locate(point) for point in _crossings(one, outline)]
-        if all(0 < u < 1 and 0 < v < 1 for u, v, _ in ends):
-            line = [(left + u * width, top + v * height) for u, v, _ in ends]
-            if line:
-                canvas.line(line, color=FRAME_COLOR, linewidth=1.1, alpha=0.85)
-
-
-def _crossings(one: Pane, outline: FloatArray) -> list[FloatArray]:
-    """Return the points where a closed line of (N, 3) LPS millimetres goes through the plane."""
-    off = np.array([one.locate(point)[2] for point in outline])
-    return [
-        outline[n] + (outline[n + 1] - outline[n]) * off[n] / (off[n] - off[n + 1])
-        for n in range(len(off) - 1)
-        if (off[n] < 0) != (off[n + 1] < 0)
-    ]
-
-
-def _mark_findings(canvas: Canvas, one: Pane, box: _Box, grades: StudyGrades) -> None:
-    left, top, width, height = box
-    for target in TARGETS:
-        point = grades.points_mm[target.index]
-        if not np.isfinite(point).all():
-            continue
-        u, v, off = one.locate(point)
-        if abs(off) <= NEAR_MM and 0 < u < 1 and 0 < v < 1:
-            place = (left + u * width, top + v * height)
-            color = grade_color(grades, target)
-            canvas.circle(place, 7, facecolor="none", edgecolor=color, linewidth=1.8)
 
 
 def _scale_bar(canvas: Canvas, scale: float, size: tuple[int, int]) -> None:

@@ -17,10 +17,12 @@ Three cohorts of a seed that taught nobody are graded:
 `--via crops` takes crops straight from the phantom and moves the true points as the localizer was
 measured to err, errors of over 15 mm and misses left out; `--via dicom` grades written files with
 the predictor, localizer and all, at seconds a study. SCORES/records holds what was graded, so a run
-that was stopped goes on; SCORES/scores.md holds the tables. It says nothing about patients.
+that was stopped goes on. SCORES/scores.md holds the tables, SCORES/scores.json what a card says of
+them (`volspine bundle --metrics`). It says nothing about patients.
 """
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +52,7 @@ from proof.refit import Refit, temperature_and_offsets_of, temperature_of
 from proof.tables import commit, in_percent, provenance, table
 
 from volspine.inference.card import Card
+from volspine.jobs import write_text
 from volspine.phantom.prevalence import prevalence
 from volspine.phantom.spec import Cohort, Noise, Size, Spec
 
@@ -60,15 +63,17 @@ def main() -> None:
     """Grade, judge, print and write."""
     arguments = parsed()
     commit()  # Of now, not of when the tables are done.
-    texts = []
+    texts, facts = [], {}
     for cohort in arguments.cohorts:
         job = Job(arguments.bundle, arguments.via)
         specs = specs_of(Cohort(cohort), arguments)
         lines = graded(job, specs, arguments)
         texts.append(SECTIONS[cohort](lines, arguments))
+        facts |= FACTS.get(cohort, no_facts)(lines, arguments)
         print(f"\n{texts[-1]}\n", flush=True)
     path = arguments.out / "scores.md"
     path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     print(f"written to {path}")
 
 
@@ -236,6 +241,42 @@ def footnote(lines: list[dict], arguments: argparse.Namespace) -> str:
     return provenance(arguments.seed, note=note)
 
 
+def facts_of_labels(lines: list[dict], arguments: argparse.Namespace) -> dict:
+    """Return what a card says of the score of all four terms; see `inference.held_out`."""
+    found = gathered(lines, GIVEN[arguments.via][0])
+    priors = {TRAINED: card_of(arguments).frequencies, PUBLISHED: prevalence()}
+    three, canal, foramen, recess, severe, four = ways(found, priors, Noise.SINGLE_READER)
+    named = {"spinal": canal, "foraminal": foramen, "subarticular": recess, "any_severe": severe}
+    return {
+        "score": four.score.value,
+        "score_interval_90": [four.score.low, four.score.high],
+        "prior": four.priors[TRAINED],
+        "prior_of_cohort": four.priors[PUBLISHED],
+        "floor": four.floor,
+        "way_percent": {name: share.value for name, share in three.shares.items()},
+        "studies": len(lines),
+        "terms": {name: way.score.value for name, way in named.items()},
+        "terms_interval_90": {n: [w.score.low, w.score.high] for n, w in named.items()},
+    }
+
+
+def facts_of_truth(lines: list[dict], arguments: argparse.Namespace) -> dict:
+    """Return what a card says of kappa."""
+    found = gathered(lines, GIVEN[arguments.via][0])
+    kappa = {name: pair[0] for name, pair in agreement(found.grades, chosen(found)).items()}
+    return {
+        "kappa": {name: one.value for name, one in kappa.items()},
+        "kappa_interval_90": {name: [one.low, one.high] for name, one in kappa.items()},
+    }
+
+
+def no_facts(lines: list[dict], arguments: argparse.Namespace) -> dict:
+    """Return nothing."""
+    del lines, arguments
+    return {}
+
+
+FACTS = {"rsna_like": facts_of_labels, "probe": facts_of_truth}
 SECTIONS = {"rsna_like": of_labels, "probe": of_truth, "pairs": of_pairs}
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def _reader(bundle: Bundle, device: torch.device) -> Reader:
             raise without_localizer()
         return LevelReader(members, bundle.doubt)
     if bundle.card.grid is None:
-        raise WeightsError("the model has no grid", code="VS-WGT-011")
+        raise WeightsError("the model has no grid", code="VS-WGT-012")
     return StudyReader(members, bundle.card.grid)
 
 

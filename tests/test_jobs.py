@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volspine.errors import ConfigurationError, InputError, OutputError
-from volspine.jobs import atomic_path, parse_shard, run_many, shard, write_bytes, write_text
+from volspine.jobs import (
+    atomic_path,
+    make_missing,
+    parse_shard,
+    run_many,
+    shard,
+    write_bytes,
+    write_text,
+)
 
 
 def test_a_file_is_written_with_its_folder(tmp_path: Path) -> None:
@@ -95,6 +103,32 @@ def test_work_starts_when_it_is_asked_for() -> None:
 def test_what_is_a_bug_is_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError):
         list(run_many(lambda n: 1 // n, [0]))
+
+
+def test_only_what_is_missing_is_made_and_all_files_come_in_order(tmp_path: Path) -> None:
+    (tmp_path / "2").write_text("from before")
+    told: list[tuple[int, int]] = []
+
+    def make(number: int) -> None:
+        (tmp_path / str(number)).write_text("now")
+
+    files = make_missing(
+        make,
+        [3, 2, 1],
+        file_of=lambda number: tmp_path / str(number),
+        progress=lambda done, wanted: told.append((done, wanted)),
+    )
+    assert [(path.name, path.read_text()) for path in files] == [
+        ("3", "now"),
+        ("2", "from before"),
+        ("1", "now"),
+    ]
+    assert told == [(2, 3), (3, 3)]
+
+
+def test_what_cannot_be_made_stops_the_making(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="3 is odd"):
+        make_missing(halve, [3, 2], file_of=lambda number: tmp_path / str(number))
 
 
 @pytest.mark.slow

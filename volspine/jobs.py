@@ -18,7 +18,9 @@ from volspine.errors import ConfigurationError, OutputError, VolspineError
 
 __all__ = [
     "Outcome",
+    "Progress",
     "atomic_path",
+    "make_missing",
     "parse_shard",
     "run_many",
     "shard",
@@ -28,6 +30,9 @@ __all__ = [
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+Progress = Callable[[int, int], None]
+"""Called with how many are there and how many are wanted."""
 
 
 @contextlib.contextmanager
@@ -155,6 +160,40 @@ def run_many(
         finally:
             for future in futures:
                 future.cancel()
+
+
+def make_missing(
+    make: Callable[[T], object],
+    items: Sequence[T],
+    *,
+    file_of: Callable[[T], Path],
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Make the file of every item that has none yet, and return those of all, in order.
+
+    A file that is there is finished, as files are written whole: what was interrupted goes on.
+
+    Args:
+        make: Writes an item's file; picklable when `workers` is above one.
+        items: Picklable when `workers` is above one.
+        file_of: The file of an item.
+        workers: Number of processes.
+        progress: Told of every file that is made.
+
+    Raises:
+        VolspineError: The first that `make` raises.
+    """
+    files = [file_of(item) for item in items]
+    missing = [item for item, path in zip(items, files, strict=True) if not path.exists()]
+    done = len(items) - len(missing)
+    for outcome in run_many(make, missing, workers=workers):
+        if outcome.error is not None:
+            raise outcome.error
+        done += 1
+        if progress is not None:
+            progress(done, len(items))
+    return files
 
 
 def _attempt(function: Callable[[T], R], item: T) -> Outcome[T, R]:

@@ -5,8 +5,8 @@ import torch
 
 from tests.data.made_maps import made_map
 from volspine.data import map_looks, phantom_maps
-from volspine.data.map_looks import StepSampler
 from volspine.data.phantom_maps import Draws, People, PhantomMaps
+from volspine.data.resuming import StepSampler
 from volspine.errors import ConfigurationError
 from volspine.phantom import tissue_map_store
 from volspine.phantom.appearance import Sample, sample_generator, sample_map
@@ -94,7 +94,7 @@ def test_a_loader_begins_where_the_run_stands(maps):
     whole = [batch["study_id"] for batch in module.train_dataloader()]
 
     class Trainer:
-        global_step, world_size, global_rank = 3, 1, 0
+        global_step, world_size, global_rank, accumulate_grad_batches = 3, 1, 0, 1
 
     module.trainer = Trainer()
     assert next(iter(module.train_dataloader()))["study_id"] == whole[3]

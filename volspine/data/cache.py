@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from volspine.data.example import Example, within
 from volspine.data.landmarks import points_lps_mm
-from volspine.data.rsna import LabelledStudy
+from volspine.data.rsna import LabelledStudy, naming
 from volspine.dicom.descriptions import described_protocols
 from volspine.dicom.reading import read_study
-from volspine.errors import VolspineError
 from volspine.jobs import atomic_path
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
@@ -68,18 +67,11 @@ def grid_study(study: LabelledStudy, grid: Grid) -> GriddedStudy:
     Raises:
         VolspineError: If the study cannot be read; the message names it.
     """
-    try:
+    with naming(study):
         images = read_study(study.folder)
         # Before decoding, which may drop slices and with them the places of marks.
         points_mm = points_lps_mm(images, study.annotations)
         sampled = sample_study(images, grid, normalize=True)
-    except VolspineError as error:
-        raise type(error)(
-            f"study {study.key} cannot be used for training: {error.message}",
-            remedy=error.remedy or "take its row out of the table of labels",
-            path=error.path,
-            code=error.code,
-        ) from error
     return GriddedStudy(
         images=sampled.images.astype(np.float16),
         masks=sampled.masks.astype(np.uint8),

@@ -17,13 +17,12 @@ import torch
 
 from volspine.anatomy import LEVELS, TARGETS
 from volspine.data.cache import cache_key
-from volspine.data.crop_store import AS_FILED, CropStore, Progress, StoredCrops, write_crops
+from volspine.data.crop_store import AS_FILED, CropStore, StoredCrops, write_crops
 from volspine.data.landmarks import points_lps_mm
-from volspine.data.rsna import LabelledStudy
+from volspine.data.rsna import LabelledStudy, naming
 from volspine.dicom.reading import read_study
 from volspine.dicom.study import Study
-from volspine.errors import VolspineError
-from volspine.jobs import run_many
+from volspine.jobs import Progress, make_missing
 from volspine.landmarks import CHAIN, Landmarks
 from volspine.types import BoolArray, FloatArray
 from volspine.volume.grid import Grid
@@ -80,15 +79,15 @@ def crop_root(
     """
     method = "marks" if locate is None else "located"
     jobs = [_Job(study, folder / f"{_name(study)}-{method}.npz") for study in studies]
-    missing = [job for job in jobs if not job.path.exists()]
-    done = len(jobs) - len(missing)
-    for outcome in run_many(partial(_crop, locate), missing, workers=workers):
-        if outcome.error is not None:
-            raise outcome.error
-        done += 1
-        if progress is not None:
-            progress(done, len(jobs))
-    return CropStore([job.path for job in jobs])
+    return CropStore(
+        make_missing(
+            partial(_crop, locate),
+            jobs,
+            file_of=lambda job: job.path,
+            workers=workers,
+            progress=progress,
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -103,19 +102,12 @@ def _name(study: LabelledStudy) -> str:
 
 def _crop(locate: Locate | None, job: _Job) -> Path:
     study = job.study
-    try:
+    with naming(study):
         images = read_study(study.folder)
         # Before decoding, which may drop slices and with them the places of marks.
         points = points_lps_mm(images, study.annotations)
         landmarks = marked_landmarks(points) if locate is None else locate(images)
         crops, sources = study_crops_of(images, landmarks)
-    except VolspineError as error:
-        raise type(error)(
-            f"study {study.key} cannot be used for training: {error.message}",
-            remedy=error.remedy or "take its row out of the table of labels",
-            path=error.path,
-            code=error.code,
-        ) from error
     labels = torch.tensor(study.grades, dtype=torch.int64)
     found = [source.reason for level in sources for source in level]
     facts = {"located": int(landmarks.found.sum()), "of": len(TARGETS), "absent": found}

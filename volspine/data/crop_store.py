@@ -10,7 +10,7 @@ An interrupted store goes on where it stopped, as a file that is there is finish
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from volspine.errors import ConfigurationError, InputError
-from volspine.jobs import atomic_path, run_many
+from volspine.jobs import Progress, atomic_path, make_missing
 from volspine.phantom.levels import phantom_levels
 from volspine.phantom.spec import Cohort, Noise, Size, Spec
 from volspine.types import IntArray
@@ -47,8 +47,6 @@ AS_FILED = "as filed"
 
 _FLOATS = ("sagittal", "axial", "affine_lps", "points_mm")
 _MASKS = ("sagittal_mask", "axial_mask")
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,16 +104,15 @@ def render_crops(
         OutputError: If a file cannot be written.
         ConfigurationError: If no spec is given.
     """
-    files = [folder / f"{person_name(spec)}.npz" for spec in specs]
-    missing = [spec for spec, path in zip(specs, files, strict=True) if not path.exists()]
-    done = len(specs) - len(missing)
-    for outcome in run_many(partial(render_person, folder), missing, workers=workers):
-        if outcome.error is not None:
-            raise outcome.error
-        done += 1
-        if progress is not None:
-            progress(done, len(specs))
-    return CropStore(files)
+    return CropStore(
+        make_missing(
+            partial(render_person, folder),
+            specs,
+            file_of=partial(_person_file, folder),
+            workers=workers,
+            progress=progress,
+        )
+    )
 
 
 def render_person(folder: Path, spec: Spec) -> Path:
@@ -127,9 +124,8 @@ def render_person(folder: Path, spec: Spec) -> Path:
     made = phantom_levels(spec)
     readers = {noise.value: row for noise, row in zip(Noise, made.labels, strict=True)}
     facts = {"spec": asdict(spec)}
-    name = person_name(spec)
-    stored = StoredCrops(name, made.crops, made.grades, readers, facts)
-    return write_crops(folder / f"{name}.npz", stored)
+    stored = StoredCrops(person_name(spec), made.crops, made.grades, readers, facts)
+    return write_crops(_person_file(folder, spec), stored)
 
 
 def write_crops(path: Path, stored: StoredCrops) -> Path:
@@ -221,6 +217,10 @@ class CropStore:
     def __iter__(self) -> Iterator[StoredCrops]:
         """Read all studies, one after another."""
         return (self[n] for n in range(len(self)))
+
+
+def _person_file(folder: Path, spec: Spec) -> Path:
+    return folder / f"{person_name(spec)}.npz"
 
 
 def _labels(path: Path, reader: Noise) -> IntArray:

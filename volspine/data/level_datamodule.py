@@ -9,7 +9,7 @@ was interrupted. Batches are those of `level_batches`.
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,19 +17,21 @@ from torch.utils.data import DataLoader
 
 from volspine.data.crop_looks import AS_THEY_ARE, Looks
 from volspine.data.crop_root import Locate, crop_root
-from volspine.data.crop_store import VERSION, CropStore, Progress, person_name, render_crops
+from volspine.data.crop_store import VERSION, CropStore, person_name, render_crops
 from volspine.data.datamodule import SplitPlan, read_roots
 from volspine.data.level_batches import LevelDataset, LevelItem, Seen, collate_levels, cut_batch
-from volspine.data.level_people import SETS, CropDraws, CropPeople
+from volspine.data.level_people import CropDraws, CropPeople
 from volspine.data.lightning import pl
-from volspine.data.map_looks import StepSampler
-from volspine.data.phantom_maps import ResumableLoader
+from volspine.data.resuming import SETS, ResumableLoader, sets_of, training_order
 from volspine.data.rsna import LabelledStudy
 from volspine.data.splits import read_split, split_studies
 from volspine.errors import ConfigurationError
 from volspine.types import IntArray
 from volspine.views import CROPPED, VIEWS
 from volspine.volume.jitter import measured_errors
+
+if TYPE_CHECKING:
+    from volspine.jobs import Progress
 
 __all__ = ["CropDraws", "CropPeople", "LevelCrops"]
 
@@ -90,8 +92,7 @@ class LevelCrops(pl.LightningDataModule):
         """
         if self.roots and not self._real:
             self._real = self._split()
-        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
-        for name in needed.get(stage or "", SETS):
+        for name in sets_of(stage):
             if name not in self._stores and self.studies(name):
                 self._stores[name] = self._filled(name)
 
@@ -153,11 +154,8 @@ class LevelCrops(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[LevelItem]:
         """Return training batches, which begin where the run stands."""
-        size, draws = len(self._stores["train"]), self.draws
-        steps = draws.steps or max(size // draws.batch_size, 1)
-        length = steps * draws.batch_size
-        sampler = StepSampler(size, length=length, seed=draws.seed, start=self._seen)
-        return self._loader("train", sampler, self.looks)
+        order = training_order(self, len(self._stores["train"]), draws=self.draws)
+        return self._loader("train", order, self.looks)
 
     def val_dataloader(self) -> DataLoader[LevelItem] | list[DataLoader[LevelItem]]:
         """Return validation batches, always the same; none without a validation set."""
@@ -188,15 +186,6 @@ class LevelCrops(pl.LightningDataModule):
         look = batch.pop("look", None)  # Small numbers, that are moved where they are used.
         moved: dict[str, Any] = super().transfer_batch_to_device(batch, device, dataloader_idx)
         return moved if look is None else cut_batch({**moved, "look": look})
-
-    def _seen(self) -> tuple[int, int]:
-        """Return what this process sees next, and how many processes take turns."""
-        trainer, size = self.trainer, self.draws.batch_size
-        if trainer is None:
-            return 0, 1
-        processes, mine = int(trainer.world_size), int(trainer.global_rank)
-        batches = int(trainer.global_step) * int(trainer.accumulate_grad_batches)
-        return batches * size * processes + mine, processes
 
     def _fixed(self, name: str) -> DataLoader[LevelItem]:
         looks = replace(AS_THEY_ARE, jitter=self.looks.jitter * self.draws.located)

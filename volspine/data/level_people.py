@@ -4,13 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from volspine.data.crop_store import crop_specs
+from volspine.data.resuming import SETS
 from volspine.errors import ConfigurationError
 from volspine.phantom.spec import Cohort, Noise, Size, Spec, parse_choice
 
-__all__ = ["SETS", "CropDraws", "CropPeople"]
-
-SETS = ("train", "val", "test")
-
+__all__ = ["CropDraws", "CropPeople"]
 
 Reader = Literal["none", "consensus", "single_reader"]
 

@@ -1,25 +1,23 @@
-"""Looks: which person is seen at which step, and how each looks there.
+"""Looks: how each person looks at the step where it is seen.
 
-    a step of a run -> (round, person) -> the person's map with a fresh appearance -> a batch
+    (round, person) of `data.resuming` -> the person's map with a fresh appearance -> a batch
 
-All of it follows from a seed and from how many were seen before; nothing is remembered between
-steps, so a run goes on exactly where it stopped.
+All of it follows from a seed and from round and person; nothing is remembered between steps.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
+from volspine.data.resuming import Place
 from volspine.phantom.appearance import Sample, sample_generator, sample_map
 from volspine.phantom.tissue_map import TissueMap
 from volspine.phantom.tissue_map_store import MapStore
 
-__all__ = ["Item", "MapDataset", "StepSampler", "collate_samples", "stacked"]
+__all__ = ["Item", "MapDataset", "collate_samples", "stacked"]
 
-Place = tuple[int, int]
 Draw = tuple[int, int, int]
 Item = tuple[TissueMap | Sample, Draw, str]
 
@@ -54,36 +52,6 @@ class MapDataset(Dataset[Item]):
         made = self._maps[index]
         seen = made if self._as_maps else sample_map(made, sample_generator(*draw))
         return seen, draw, self._names[index]
-
-
-class StepSampler(Sampler[Place]):
-    """Every person once a round, in an order that depends on seed and round alone.
-
-    Args:
-        size: Number of people.
-        length: How many are seen before the sampler ends.
-        seed: Of the order.
-        start: How many were seen before, and of how many one is seen here, as several processes
-            take turns; asked whenever the sampler begins.
-    """
-
-    def __init__(
-        self, size: int, *, length: int, seed: int, start: Callable[[], tuple[int, int]]
-    ) -> None:
-        self._size, self._length, self._seed, self._start = size, length, seed, start
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[Place]:
-        first, step = self._start()
-        order: tuple[int, Sequence[int]] = (-1, ())
-        for seen in range(first, first + step * self._length, step):
-            turn, place = divmod(seen, self._size)
-            if order[0] != turn:
-                shuffled = np.random.default_rng([self._seed, turn]).permutation(self._size)
-                order = (turn, shuffled.tolist())
-            yield turn, order[1][place]
 
 
 def collate_samples(items: Sequence[Item]) -> dict[str, Any]:

@@ -12,27 +12,26 @@ interrupted: they follow from the seed and from how many were seen before.
     study_id      list of B texts
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from volspine.data.lightning import pl
-from volspine.data.map_looks import Item, MapDataset, StepSampler, collate_samples, stacked
+from volspine.data.map_looks import Item, MapDataset, collate_samples, stacked
+from volspine.data.resuming import SETS, ResumableLoader, sets_of, training_order
 from volspine.errors import ConfigurationError
 from volspine.phantom.appearance import sample_generator, sample_map
 from volspine.phantom.appearance_place import MAP_GRID
 from volspine.phantom.spec import Spec
 from volspine.phantom.tissue_map_store import MapStore, map_specs, write_maps
 
-__all__ = ["Draws", "People", "PhantomMaps", "ResumableLoader"]
+if TYPE_CHECKING:
+    from volspine.jobs import Progress
 
-SETS = ("train", "val", "test")
-
-Progress = Callable[[int, int], None]
+__all__ = ["Draws", "People", "PhantomMaps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +134,7 @@ class PhantomMaps(pl.LightningDataModule):
         Raises:
             OutputError: If a map cannot be written.
         """
-        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
-        for name in needed.get(stage or "", SETS):
+        for name in sets_of(stage):
             specs = self.people.specs(name)
             if specs and name not in self._maps:
                 self._maps[name] = write_maps(
@@ -159,13 +157,8 @@ class PhantomMaps(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return training batches, which begin where the run stands."""
-        sampler = StepSampler(
-            len(self._maps["train"]),
-            length=self.draws.steps * self.draws.batch_size,
-            seed=self.draws.seed,
-            start=self._seen,
-        )
-        return self._loader("train", sampler)
+        order = training_order(self, len(self._maps["train"]), draws=self.draws)
+        return self._loader("train", order)
 
     def val_dataloader(self) -> DataLoader[Item] | list[DataLoader[Item]]:
         """Return validation batches, always the same; none without a validation set."""
@@ -198,14 +191,6 @@ class PhantomMaps(pl.LightningDataModule):
         ]
         return stacked(drawn, batch["study_id"])
 
-    def _seen(self) -> tuple[int, int]:
-        """Return what this process sees next, and how many processes take turns."""
-        trainer, size = self.trainer, self.draws.batch_size
-        if trainer is None:
-            return 0, 1
-        processes, mine = int(trainer.world_size), int(trainer.global_rank)
-        return int(trainer.global_step) * size * processes + mine, processes
-
     def _fixed(self, name: str) -> DataLoader[Item]:
         return self._loader(name, [(0, n) for n in range(len(self._maps[name]))])
 
@@ -227,14 +212,3 @@ class PhantomMaps(pl.LightningDataModule):
             collate_fn=collate_samples,
             persistent_workers=draws.num_workers > 0 and name == "train",
         )
-
-
-class ResumableLoader(DataLoader[Any]):
-    """A loader that may begin in the middle of an epoch: its sampler asks where the run stands."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing, as there is nothing to remember."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Do nothing."""

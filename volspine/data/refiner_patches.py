@@ -16,7 +16,7 @@ same patches, whatever the number of workers and wherever it was interrupted.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,17 +24,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS
-from volspine.data.crop_store import CropStore, Progress, person_name, render_crops
+from volspine.data.crop_store import CropStore, person_name, render_crops
 from volspine.data.level_people import CropDraws, CropPeople
 from volspine.data.lightning import pl
-from volspine.data.map_looks import StepSampler
-from volspine.data.phantom_maps import ResumableLoader
 from volspine.data.refiner_looks import any_contrast, with_gaps
+from volspine.data.resuming import ResumableLoader, sets_of, training_order
 from volspine.models.point_refiner import REFINED_VIEWS
 from volspine.views import TOKENS, VIEWS, StudyCrops
 from volspine.volume.jitter import ErrorHistogram, measured_errors
 from volspine.volume.patches import Moves, cut_patches
 from volspine.volume.study_crops import batched
+
+if TYPE_CHECKING:
+    from volspine.jobs import Progress
 
 __all__ = ["FarLooks", "RefinerPatches", "far_patches"]
 
@@ -105,8 +107,7 @@ class RefinerPatches(pl.LightningDataModule):
         Raises:
             OutputError: If a file cannot be written.
         """
-        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
-        for name in needed.get(stage or "", ("train", "val", "test")):
+        for name in sets_of(stage):
             if name not in self._stores and (specs := self.people.specs(name)):
                 self._stores[name] = render_crops(
                     specs, self.store, workers=self.people.workers, progress=self.progress
@@ -122,11 +123,8 @@ class RefinerPatches(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return training batches, which begin where the run stands."""
-        size, draws = len(self._stores["train"]), self.draws
-        steps = draws.steps or max(size // draws.batch_size, 1)
-        length = steps * draws.batch_size
-        sampler = StepSampler(size, length=length, seed=draws.seed, start=self._seen)
-        return self._loader("train", sampler, self.looks)
+        order = training_order(self, len(self._stores["train"]), draws=self.draws)
+        return self._loader("train", order, self.looks)
 
     def val_dataloader(self) -> DataLoader[Item] | list[DataLoader[Item]]:
         """Return validation batches, always the same; none without a validation set."""
@@ -135,10 +133,6 @@ class RefinerPatches(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item] | list[DataLoader[Item]]:
         """Return test batches, always the same; none without a test set."""
         return self._fixed("test") if "test" in self._stores else []
-
-    def _seen(self) -> tuple[int, int]:
-        trainer, size = self.trainer, self.draws.batch_size
-        return (0, 1) if trainer is None else (int(trainer.global_step) * size, 1)
 
     def _fixed(self, name: str) -> DataLoader[Item]:
         return self._loader(name, [(0, n) for n in range(len(self._stores[name]))], _PLAIN)

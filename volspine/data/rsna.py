@@ -7,8 +7,9 @@ coordinates are placeholders near (5, 5); some studies have no images. Each is c
 summary, so that nothing disappears in silence.
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from volspine.challenge import (
     protocol_from_description,
 )
 from volspine.data.tables import Row, number_in, read_rows, whole_number_in
-from volspine.errors import TableError
+from volspine.errors import TableError, VolspineError
 from volspine.types import IntArray
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "LabelledStudy",
     "RootSummary",
     "grade_table",
+    "naming",
     "read_root",
 ]
 
@@ -81,6 +83,20 @@ class LabelledStudy:
     annotations: tuple[Annotation, ...] = ()
     group: str = ""
     key: str = ""
+
+
+@contextlib.contextmanager
+def naming(study: LabelledStudy) -> Iterator[None]:
+    """Name the study in whatever error is raised in the block, and say what to do about it."""
+    try:
+        yield
+    except VolspineError as error:
+        raise type(error)(
+            f"study {study.key} cannot be used for training: {error.message}",
+            remedy=error.remedy or "take its row out of the table of labels",
+            path=error.path,
+            code=error.code,
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from volspine.errors import ConfigurationError, InputError
-from volspine.jobs import atomic_path, run_many
+from volspine.jobs import Progress, atomic_path, make_missing
 from volspine.phantom.spec import Cohort, Header, Noise, Size, Spec
 from volspine.phantom.tissue_map import TissueMap, tissue_map
 
@@ -41,7 +41,7 @@ def write_maps(
     folder: Path,
     *,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> "MapStore":
     """Write the map of every spec that has none yet, and return the store of them.
 
@@ -55,15 +55,15 @@ def write_maps(
         OutputError: If a file cannot be written.
         ConfigurationError: If no spec is given.
     """
-    missing = [spec for spec in specs if not _path(folder, spec).exists()]
-    done = len(specs) - len(missing)
-    for outcome in run_many(partial(write_map, folder), missing, workers=workers):
-        if outcome.error is not None:
-            raise outcome.error
-        done += 1
-        if progress is not None:
-            progress(done, len(specs))
-    return MapStore([_path(folder, spec) for spec in specs])
+    return MapStore(
+        make_missing(
+            partial(write_map, folder),
+            specs,
+            file_of=partial(_path, folder),
+            workers=workers,
+            progress=progress,
+        )
+    )
 
 
 def write_map(folder: Path, spec: Spec) -> Path:

@@ -12,7 +12,6 @@ with `weights_only=True` and no class name in it is ever looked up:
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,11 +34,7 @@ from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.models.parts import Graded
 from volspine.tasks.evaluation import Evaluation, evaluate, predictions_csv
-from volspine.tasks.plain import (
-    CHECKPOINT_KEY,
-    drop_unplain_hyperparameters,
-    parameter_groups,
-)
+from volspine.tasks.plain import CHECKPOINT_KEY, parameter_groups, plain_arguments
 from volspine.tasks.schedule import Schedule
 from volspine.types import FloatArray, IntArray
 
@@ -81,11 +76,8 @@ class GradingTask(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        with warnings.catch_warnings():
-            # Lightning advises to ignore modules, which would lose the recipe that the CLI gives.
-            warnings.simplefilter("ignore")
+        with plain_arguments(self):
             self.save_hyperparameters(logger=False)
-        drop_unplain_hyperparameters(self)
         self.grader = grader
         self.loss = loss or self.LOSS()
         self.make_optimizer = optimizer
@@ -127,12 +119,7 @@ class GradingTask(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, which advances with every step."""
         optimizer = self.make_optimizer(parameter_groups(self.grader))
-        total = max(int(self.trainer.estimated_stepping_batches), 1)
-        scheduler = self.schedule.scheduler(optimizer, total)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        return self.schedule.of_run(optimizer, self.trainer.estimated_stepping_batches)
 
     def on_fit_start(self) -> None:
         """Learn the prior of the training split, start from it, and write the split down."""

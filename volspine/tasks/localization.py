@@ -11,7 +11,6 @@ with `weights_only=True` and no class name in it is ever looked up:
 
 import json
 import pickle
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,7 @@ from volspine.models.localizer_loss import LocalizerLoss
 from volspine.models.localizer_readout import SoftPoints, locate_soft
 from volspine.tasks.localization_decode import named_points, true_points
 from volspine.tasks.localization_errors import PointErrors
-from volspine.tasks.plain import CHECKPOINT_KEY, drop_unplain_hyperparameters, parameter_groups
+from volspine.tasks.plain import CHECKPOINT_KEY, parameter_groups, plain_arguments
 from volspine.tasks.schedule import Schedule
 
 __all__ = ["LocalizationTask"]
@@ -66,11 +65,8 @@ class LocalizationTask(pl.LightningModule):
         start_from: str | None = None,
     ) -> None:
         super().__init__()
-        with warnings.catch_warnings():
-            # Lightning advises to ignore modules, which would lose the recipe that the CLI gives.
-            warnings.simplefilter("ignore")
+        with plain_arguments(self):
             self.save_hyperparameters(logger=False)
-        drop_unplain_hyperparameters(self)
         self.localizer = localizer
         self.loss = loss or LocalizerLoss()
         self.make_optimizer = optimizer
@@ -88,12 +84,7 @@ class LocalizationTask(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, which advances with every step."""
         optimizer = self.make_optimizer(parameter_groups(self.localizer))
-        total = max(int(self.trainer.estimated_stepping_batches), 1)
-        scheduler = self.schedule.scheduler(optimizer, total)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        return self.schedule.of_run(optimizer, self.trainer.estimated_stepping_batches)
 
     def setup(self, stage: str) -> None:
         """Take the weights of an earlier run, before anything averages or resumes them.

@@ -1,20 +1,27 @@
 """What the tasks share: checkpoints of plain data, and which weights decay."""
 
-from collections.abc import Mapping
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
 from volspine.data.lightning import pl
 
-__all__ = ["CHECKPOINT_KEY", "drop_unplain_hyperparameters", "parameter_groups"]
+__all__ = ["CHECKPOINT_KEY", "parameter_groups", "plain_arguments"]
 
 CHECKPOINT_KEY = "volspine"
 """Where a checkpoint holds what prediction needs."""
 
 
-def drop_unplain_hyperparameters(task: pl.LightningModule) -> None:
-    """Forget those saved hyper-parameters of a task that are more than plain data."""
+@contextlib.contextmanager
+def plain_arguments(task: pl.LightningModule) -> Iterator[None]:
+    """Forget those arguments of a task, saved in the block, that are more than plain data."""
+    with warnings.catch_warnings():
+        # Lightning advises to ignore modules, which would lose the recipe that the CLI gives.
+        warnings.simplefilter("ignore")
+        yield
     for name in [name for name, value in task.hparams.items() if not _is_plain(value)]:
         del task.hparams[name]
 

@@ -4,7 +4,6 @@ A checkpoint carries what prediction needs as plain data under the key `volspine
 `LocalizationTask` does: version, the refiner's recipe, who was trained on, and the errors.
 """
 
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch.optim import Optimizer
 from volspine import __version__
 from volspine.data.lightning import pl
 from volspine.models.point_refiner import PointRefiner, refiner_loss
-from volspine.tasks.plain import CHECKPOINT_KEY, drop_unplain_hyperparameters, parameter_groups
+from volspine.tasks.plain import CHECKPOINT_KEY, parameter_groups, plain_arguments
 from volspine.tasks.schedule import Schedule
 
 __all__ = ["RefinementTask"]
@@ -46,11 +45,8 @@ class RefinementTask(pl.LightningModule):
         schedule: Schedule = _SCHEDULE,
     ) -> None:
         super().__init__()
-        with warnings.catch_warnings():
-            # Lightning advises to ignore modules, which would lose the recipe that the CLI gives.
-            warnings.simplefilter("ignore")
+        with plain_arguments(self):
             self.save_hyperparameters(logger=False)
-        drop_unplain_hyperparameters(self)
         self.refiner = refiner
         self.make_optimizer = optimizer
         self.schedule = schedule
@@ -60,12 +56,7 @@ class RefinementTask(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, which advances with every step."""
         optimizer = self.make_optimizer(parameter_groups(self.refiner))
-        total = max(int(self.trainer.estimated_stepping_batches), 1)
-        scheduler = self.schedule.scheduler(optimizer, total)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        return self.schedule.of_run(optimizer, self.trainer.estimated_stepping_batches)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""

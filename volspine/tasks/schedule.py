@@ -11,6 +11,7 @@ with t the share of the run that is done. The first step of a warm-up is not zer
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -57,3 +58,16 @@ class Schedule:
     def scheduler(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
         """Return the scheduler of a run of that many steps."""
         return LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
+
+    def of_run(self, optimizer: Optimizer, total_steps: float) -> dict[str, Any]:
+        """Return an optimizer whose learning rate goes so with every step, for Lightning.
+
+        Args:
+            optimizer: Of the run.
+            total_steps: Of the run, as Lightning estimates them.
+        """
+        scheduler = self.scheduler(optimizer, max(int(total_steps), 1))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }

@@ -1,0 +1,117 @@
+"""Runs that go on where they stopped: who is seen at which step follows from a seed and the step.
+
+    steps of a run that are done -> how many were seen -> (round, person) of all that follow
+
+Nothing is remembered between steps. With several processes each takes its turn.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from torch.utils.data import DataLoader, Sampler
+
+from volspine.data.lightning import pl
+
+__all__ = ["SETS", "Place", "ResumableLoader", "StepSampler", "Turns", "sets_of", "training_order"]
+
+SETS = ("train", "val", "test")
+
+Place = tuple[int, int]
+"""Round and person, both from 0."""
+
+
+def sets_of(stage: str | None) -> tuple[str, ...]:
+    """Return the sets that a stage of Lightning needs; all, if it is none of the three.
+
+    Args:
+        stage: `fit`, `validate` or `test`.
+    """
+    needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+    return needed.get(stage or "", SETS)
+
+
+class StepSampler(Sampler[Place]):
+    """Every person once a round, in an order that depends on seed and round alone.
+
+    Args:
+        size: Number of people.
+        length: How many are seen before the sampler ends.
+        seed: Of the order.
+        start: How many were seen before, and of how many one is seen here, as several processes
+            take turns; asked whenever the sampler begins.
+    """
+
+    def __init__(
+        self, size: int, *, length: int, seed: int, start: Callable[[], tuple[int, int]]
+    ) -> None:
+        self._size, self._length, self._seed, self._start = size, length, seed, start
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Place]:
+        first, step = self._start()
+        order: tuple[int, Sequence[int]] = (-1, ())
+        for seen in range(first, first + step * self._length, step):
+            turn, place = divmod(seen, self._size)
+            if order[0] != turn:
+                shuffled = np.random.default_rng([self._seed, turn]).permutation(self._size)
+                order = (turn, shuffled.tolist())
+            yield turn, order[1][place]
+
+
+@runtime_checkable
+class Turns(Protocol):
+    """How people are fetched."""
+
+    @property
+    def batch_size(self) -> int:
+        """People a step."""
+
+    @property
+    def steps(self) -> int:
+        """Steps that are called an epoch; 0 for as many as see everyone once."""
+
+    @property
+    def seed(self) -> int:
+        """Of the order."""
+
+
+def training_order(data: pl.LightningDataModule, size: int, *, draws: Turns) -> StepSampler:
+    """Return who is trained on in an epoch, which begins where the run of `data` stands.
+
+    Args:
+        data: Whose run it is; with none, the epoch is the first.
+        size: Number of people.
+        draws: How they are fetched.
+    """
+    steps = draws.steps or max(size // draws.batch_size, 1)
+    return StepSampler(
+        size,
+        length=steps * draws.batch_size,
+        seed=draws.seed,
+        start=partial(_stand, data, draws.batch_size),
+    )
+
+
+def _stand(data: pl.LightningDataModule, batch_size: int) -> tuple[int, int]:
+    """Return what this process sees next, and how many processes take turns."""
+    trainer = data.trainer
+    if trainer is None:
+        return 0, 1
+    processes, mine = int(trainer.world_size), int(trainer.global_rank)
+    batches = int(trainer.global_step) * int(trainer.accumulate_grad_batches)
+    return batches * batch_size * processes + mine, processes
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A loader that may begin in the middle of an epoch: its sampler asks where the run stands."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing, as there is nothing to remember."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Do nothing."""

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from tests.volume.made_crops import crops_of
-from volspine.inference.doubt import Impression
+from volspine.inference.doubt import Impression, Usual
+from volspine.inference.doubt_record import read_doubt
+from volspine.views import VIEWS
 
 doubt = pytest.importorskip("experiments.doubt", reason="experiments are not installed")
 
@@ -70,3 +72,24 @@ def test_the_tables_hold_every_measure(capsys):
     assert out.count("1.00 (1.00 to 1.00)") == len(doubt.ALL)
     wrong = (samples.mean(axis=0).argmax(axis=-1) != seen.grades).mean()
     assert f"| {wrong:.3f} |" in out
+
+
+def test_what_is_saved_is_what_a_bundle_takes(tmp_path):
+    rng = np.random.default_rng(0)
+    seen = [
+        Impression(
+            rng.dirichlet([1, 1, 1], size=(2, 25)),
+            tuple(rng.standard_normal((2 * len(v.targets), 3)) for v in VIEWS),
+            tuple(rng.standard_normal((len(v.targets), 7)) for v in VIEWS),
+        )
+        for _ in range(12)
+    ]
+    usual = Usual.of(seen[:6])
+    inside = doubt.of_measure(usual, seen[6:])
+    doubt.save(tmp_path / "doubt.json", usual, inside, weights="abc")
+    record = read_doubt(tmp_path / "doubt.json")
+    assert record.weights_sha256 == "abc"
+    judged = [record.judged(impression) for impression in seen[6:]]
+    for name in doubt.ALL:
+        shares = sorted(j[name]["usual_below"] for j in judged)
+        assert shares == pytest.approx([n / 6 for n in range(6)])

@@ -30,6 +30,17 @@ _ALSO = frozenset({"floor", "terms", "kappa"})
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    _add_parts(parser)
+    _add_facts(parser)
+    parser.add_argument(
+        "--full-precision",
+        action="store_true",
+        help="keep graders of levels in single precision, in twice the room",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+
+
+def _add_parts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoints",
         nargs="*",
@@ -51,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CKPT",
         help="checkpoint of a point refiner, to go with the localizer",
     )
+
+
+def _add_facts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the model; the folder's if omitted")
     parser.add_argument("--trained-on", metavar="TEXT", help="the training data, in words")
     parser.add_argument(
@@ -75,12 +89,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="doubt.json of experiments.doubt, measured with this very model of levels: predict "
         "then tells how strange a study is to it, and warns",
     )
-    parser.add_argument(
-        "--full-precision",
-        action="store_true",
-        help="keep graders of levels in single precision, in twice the room",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
 
 
 def run(arguments: argparse.Namespace) -> int:

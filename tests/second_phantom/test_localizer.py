@@ -10,12 +10,11 @@ from tests.second_phantom.stress import ROWS, harder, judge
 from volspine.inference.bundle import demo_folder, load_bundle
 from volspine.inference.locate import locate
 
-STUDIES, SEED = range(10), 1
-"""People whom nobody looked at while the second phantom was made; weights were compared on them."""
+STUDIES, SEED = range(10), 2
+"""People whom nobody looked at while the second phantom was made, nor while weights were chosen."""
 
-LEAST_RIGHT = 0.85
-"""The aim is 0.95 and is not reached: 0.92 was measured when this was written. Errors are whole
-chains put one disc too high, where L5/S1 passes for S1/S2."""
+LEAST_RIGHT = 0.95
+"""Of 30 such people 98 % of levels were right when this was written."""
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,7 @@ def scene() -> Scene:
 
 def judged(scores, monkeypatch, scene, cut, found) -> float:
     monkeypatch.setattr(scores, "located", lambda localizer, case: found(case))
+    monkeypatch.setattr(scores, "seen", lambda *_: [])  # Nobody looks; rendering is dear.
     return scores.passes(None, scene, cut)
 
 

@@ -1,5 +1,7 @@
 """What a point refiner learns from: patches about places that are off, and how far off they are."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -28,8 +30,13 @@ def balls(at):
     return value
 
 
-def far(looks, *, value=balls, seed=0):
-    return far_patches(crops_of(value), looks, measured_errors(), np.random.default_rng(seed))
+@cache
+def ball_crops():
+    return crops_of(balls)
+
+
+def far(looks):
+    return far_patches(ball_crops(), looks, measured_errors(), np.random.default_rng(0))
 
 
 def brightest(patches):
@@ -91,9 +98,8 @@ def test_gaps_leave_the_middle_of_the_middle_slice():
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    levels = PhantomLevels(
-        crops_of(balls), torch.zeros(25, dtype=torch.int64), torch.zeros(3, 25, dtype=torch.int64)
-    )
+    zeros = torch.zeros(25, dtype=torch.int64)
+    levels = PhantomLevels(ball_crops(), zeros, zeros.expand(3, 25))
     monkeypatch.setattr(crop_store, "phantom_levels", lambda spec: levels)
     people = CropPeople(train={"probe": 3}, val={"probe": 2}, test={})
     draws = CropDraws(batch_size=2, steps=2)

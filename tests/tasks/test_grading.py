@@ -6,6 +6,7 @@ import torch
 
 from tests.data.conftest import GRID
 from tests.tasks.made_graders import TinyGrader
+from tests.tasks.made_trainer import trainer
 from volspine.data.datamodule import LoaderPlan, RsnaDataModule, SplitPlan
 from volspine.data.lightning import ModelCheckpoint, pl
 from volspine.data.transforms import LightAugment
@@ -13,7 +14,7 @@ from volspine.decide import decide, frequencies
 from volspine.errors import ConfigurationError, VolspineError
 from volspine.metrics.rsna import rsna_terms
 from volspine.models.mirror import mirror_targets, mirror_volume
-from volspine.tasks.callbacks import AverageWeights, StopOnNonFiniteLoss
+from volspine.tasks.callbacks import AverageWeights
 from volspine.tasks.grading import GradingTask
 from volspine.tasks.schedule import Schedule
 
@@ -40,18 +41,6 @@ def task(**options) -> GradingTask:
     kind = options.pop("grader", TinyGrader)
     return GradingTask(
         kind(), optimizer=lambda p: torch.optim.AdamW(p, lr=0.05), schedule=Schedule(), **options
-    )
-
-
-def trainer(folder, epochs=2, **options) -> pl.Trainer:
-    return pl.Trainer(
-        default_root_dir=folder,
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **{"callbacks": [StopOnNonFiniteLoss()], "enable_checkpointing": False, **options},
     )
 
 

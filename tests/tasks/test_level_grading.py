@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.tasks.made_levels import TinyLevelGrader, formula_person
+from tests.tasks.made_trainer import trainer
 from volspine.anatomy import MIRRORED_INDEX
 from volspine.cli.fit import find_checkpoint
 from volspine.cli.recipes import kind_of
@@ -20,7 +21,7 @@ from volspine.metrics.calibration import BOUNDS, fit_temperature
 from volspine.models.level_loss import LevelLoss
 from volspine.models.mirror import mirror_patches, mirror_targets
 from volspine.tasks.averaging import RunningAverage
-from volspine.tasks.callbacks import StopOnNonFiniteLoss, ema_step
+from volspine.tasks.callbacks import ema_step
 from volspine.tasks.grading import GradingTask
 from volspine.tasks.level_grading import LevelGradingTask
 from volspine.tasks.schedule import Schedule
@@ -50,18 +51,6 @@ def task(**options) -> LevelGradingTask:
     grader = options.pop("grader", TinyLevelGrader)()
     return LevelGradingTask(
         grader, optimizer=lambda p: torch.optim.AdamW(p, lr=0.1), schedule=Schedule(), **options
-    )
-
-
-def trainer(folder, epochs=2, **options) -> pl.Trainer:
-    return pl.Trainer(
-        default_root_dir=folder,
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **{"callbacks": [StopOnNonFiniteLoss()], "enable_checkpointing": False, **options},
     )
 
 
@@ -163,19 +152,19 @@ def test_resuming_gives_weights_and_average_of_an_unbroken_run_bit_for_bit(data,
 
     class PowerCut(pl.Callback):
         def on_train_epoch_start(self, trainer, pl_module):
-            if trainer.current_epoch == 2:
+            if trainer.current_epoch == 1:
                 raise InterruptedError
 
     unbroken = task(grader=grader)
-    trainer(tmp_path / "a", epochs=4, **parts(tmp_path / "a")).fit(unbroken, datamodule=data)
+    trainer(tmp_path / "a", epochs=3, **parts(tmp_path / "a")).fit(unbroken, datamodule=data)
     cut = parts(tmp_path / "b")
     cut["callbacks"].append(PowerCut())
     with pytest.raises(InterruptedError):
-        trainer(tmp_path / "b", epochs=4, **cut).fit(task(grader=grader), datamodule=data)
+        trainer(tmp_path / "b", epochs=3, **cut).fit(task(grader=grader), datamodule=data)
     torch.manual_seed(99)
     resumed = task(grader=grader)
     last = tmp_path / "b" / "checkpoints" / "last.ckpt"
-    rest = trainer(tmp_path / "b", epochs=4, **parts(tmp_path / "b"))
+    rest = trainer(tmp_path / "b", epochs=3, **parts(tmp_path / "b"))
     rest.fit(resumed, datamodule=data, ckpt_path=last, weights_only=True)
     for one, two in zip(unbroken.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, two)

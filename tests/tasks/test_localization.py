@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.data.made_maps import made_map
+from tests.tasks.made_trainer import trainer
 from volspine.data import map_looks
 from volspine.data.lightning import pl
 from volspine.data.phantom_maps import Draws, People, PhantomMaps
@@ -17,7 +18,7 @@ from volspine.models.localizer import Localizer, Located, build_localizer
 from volspine.models.localizer_loss import LocalizerLoss
 from volspine.phantom import tissue_map_store
 from volspine.phantom.appearance import Sample
-from volspine.tasks.callbacks import AverageWeights, StopOnNonFiniteLoss
+from volspine.tasks.callbacks import AverageWeights
 from volspine.tasks.localization import LocalizationTask
 from volspine.tasks.localization_decode import named_points, true_points
 from volspine.tasks.localization_errors import PointErrors
@@ -56,19 +57,6 @@ def task(**options) -> LocalizationTask:
     torch.manual_seed(0)
     localizer = options.pop("localizer", None) or Localizer(channels=(4, 8), shape=SHAPE)
     return LocalizationTask(localizer, optimizer=lambda p: torch.optim.AdamW(p, lr=0.02), **options)
-
-
-def trainer(folder, epochs=2, **options) -> pl.Trainer:
-    return pl.Trainer(
-        default_root_dir=folder,
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **{"callbacks": [StopOnNonFiniteLoss()], "enable_checkpointing": False, **options},
-    )
 
 
 def test_training_lowers_the_loss(data, tmp_path):

@@ -18,10 +18,12 @@ Three cohorts of a seed that taught nobody are graded:
 measured to err, errors of over 15 mm and misses left out; `--via dicom` grades written files with
 the predictor, localizer and all, at seconds a study. SCORES/records holds what was graded, so a run
 that was stopped goes on. SCORES/scores.md holds the tables, SCORES/scores.json what a card says of
-them (`volspine bundle --metrics`). It says nothing about patients.
+them (`volspine bundle --metrics`), SCORES/temperature.json the temperature that suits a reader's
+labels (`--temperature`). It says nothing about patients.
 """
 
 import argparse
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -48,11 +50,12 @@ from proof.measures import (
     reported,
     ways,
 )
-from proof.refit import Refit, temperature_and_offsets_of, temperature_of
+from proof.refit import Refit, logs, temperature_and_offsets_of, temperature_of
 from proof.tables import commit, in_percent, provenance, table
 
 from volspine.inference.card import Card
 from volspine.jobs import write_text
+from volspine.metrics.calibration import fit_temperature
 from volspine.phantom.prevalence import prevalence
 from volspine.phantom.spec import Cohort, Noise, Size, Spec
 
@@ -74,6 +77,8 @@ def main() -> None:
     path = arguments.out / "scores.md"
     path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
     write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
+    if arguments.refit and "rsna_like" in arguments.cohorts:
+        write_temperature(path.with_name("temperature.json"), arguments)
     print(f"written to {path}")
 
 
@@ -111,10 +116,16 @@ def specs_of(cohort: Cohort, arguments: argparse.Namespace) -> list[Spec]:
 
 def graded(job: Job, specs: list[Spec], arguments: argparse.Namespace) -> list[dict]:
     """Return the records of some studies; their file is of this model, seed and way alone."""
-    sha = card_of(arguments).weights_sha256[:8]
-    name = f"{specs[0].cohort}_{specs[0].seed}_{arguments.size}_{job.via}_{sha}.jsonl"
+    name = f"{specs[0].cohort}_{specs[0].seed}_{arguments.size}_{job.via}_{mark(arguments)}.jsonl"
     path = arguments.out / "records" / name
     return records(job, specs, path, workers=arguments.workers)
+
+
+def mark(arguments: argparse.Namespace) -> str:
+    """Return what tells a model, its temperature included, from others."""
+    card = card_of(arguments)
+    told = card.weights_sha256.encode() + np.asarray(card.temperature).tobytes()
+    return hashlib.sha256(told).hexdigest()[:8]
 
 
 def card_of(arguments: argparse.Namespace) -> Card:
@@ -147,13 +158,7 @@ def refitted(found: Graded, priors: dict[str, np.ndarray], arguments: argparse.N
 
     Those people are of the next seed.
     """
-    cohort, size = Cohort.RSNA_LIKE, Size(arguments.size)
-    specs = [
-        Spec(seed=arguments.seed + 1, index=n, cohort=cohort, size=size)
-        for n in range(arguments.refit)
-    ]
-    job = Job(arguments.bundle, arguments.via)
-    others = gathered(graded(job, specs, arguments), GIVEN[arguments.via][0])
+    others = others_of(arguments)
     fits: dict[str, Refit] = {
         "as the model says": lambda p: p,
         "temperature refitted": temperature_of(others),
@@ -166,6 +171,28 @@ def refitted(found: Graded, priors: dict[str, np.ndarray], arguments: argparse.N
         rows.append([name, first.score, *(in_percent(share) for share in first.shares.values())])
     head = [f"three terms, refitted to a reader's labels of {arguments.refit} others", "score"]
     return table([*head, *(f"way to {name} prior, %" for name in priors)], rows)
+
+
+def others_of(arguments: argparse.Namespace) -> Graded:
+    """Return the people to refit to."""
+    cohort, size = Cohort.RSNA_LIKE, Size(arguments.size)
+    specs = [
+        Spec(seed=arguments.seed + 1, index=n, cohort=cohort, size=size)
+        for n in range(arguments.refit)
+    ]
+    job = Job(arguments.bundle, arguments.via)
+    return gathered(graded(job, specs, arguments), GIVEN[arguments.via][0])
+
+
+def write_temperature(path: Path, arguments: argparse.Namespace) -> None:
+    """Write the temperature that suits a reader, for `volspine bundle --temperature`."""
+    others = others_of(arguments)
+    found = fit_temperature(logs(others.probabilities), others.labels)
+    facts = {
+        "temperature": (found * card_of(arguments).temperature).tolist(),
+        "fitted_on": f"labels of a single reader of {arguments.refit} synthetic rsna_like people",
+    }
+    write_text(path, json.dumps(facts, indent=1) + "\n")
 
 
 def cost_in_loss(lines: list[dict]) -> str:

@@ -96,3 +96,37 @@ def test_metrics_of_another_kind_are_refused(tmp_path, capsys):
     arguments = ["--out", str(tmp_path / "m"), "--metrics", str(tmp_path / "m.json")]
     assert main(["bundle", checkpoint, *arguments]) == 2
     assert "test_metrics.json" in capsys.readouterr().err
+
+
+def test_a_temperature_from_a_file_takes_the_place_of_the_checkpoint_s(tmp_path):
+    heat = [1.5] * 5 + [2.0] * 10 + [3.0] * 10  # As the targets lie: canal, foramina, recesses.
+    file = tmp_path / "temperature.json"
+    file.write_text(json.dumps({"temperature": heat, "fitted_on": "80 labels of a reader"}))
+    checkpoint = save_checkpoint(tmp_path / "last.ckpt", temperature=[1.1] * 25)
+    out = ["--out", str(tmp_path / "m")]
+    assert main(["bundle", checkpoint, *out]) == 0
+    assert load_bundle(tmp_path / "m").card.temperature.tolist() == pytest.approx([1.1] * 25)
+    assert main(["bundle", "--temperature", str(file), *out, "--overwrite"]) == 0
+    card = load_bundle(tmp_path / "m").card
+    assert card.temperature.tolist() == heat
+    assert card.calibrated_on == "80 labels of a reader"
+    assert "80 labels of a reader" in (tmp_path / "m" / "card.md").read_text()
+
+
+@pytest.mark.parametrize("heat", [[1.0] * 24, ["1"] * 25, [float("nan")] * 25, 1.0, None], ids=str)
+def test_a_file_that_is_no_temperature_is_refused(tmp_path, capsys, heat):
+    file = tmp_path / "temperature.json"
+    file.write_text(json.dumps({"temperature": heat, "fitted_on": "x"}))
+    checkpoint = save_checkpoint(tmp_path / "last.ckpt")
+    arguments = ["--temperature", str(file), "--out", str(tmp_path / "m")]
+    assert main(["bundle", checkpoint, *arguments]) == 2
+    assert "not a temperature" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_temperature_of_nought_is_refused(tmp_path, capsys):
+    file = tmp_path / "temperature.json"
+    file.write_text(json.dumps({"temperature": [0.0] * 25, "fitted_on": "x"}))
+    arguments = ["--temperature", str(file), "--out", str(tmp_path / "m")]
+    assert main(["bundle", save_checkpoint(tmp_path / "last.ckpt"), *arguments]) != 0
+    assert "positive" in capsys.readouterr().err

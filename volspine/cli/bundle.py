@@ -89,6 +89,13 @@ def _add_facts(parser: argparse.ArgumentParser) -> None:
         help="doubt.json of experiments.doubt, measured with this very model of levels: predict "
         "then tells how strange a study is to it, and warns",
     )
+    parser.add_argument(
+        "--temperature",
+        type=Path,
+        metavar="FILE",
+        help="temperature.json of experiments/grader_scores.py: 25 numbers that log-probabilities "
+        "are divided by instead of the checkpoint's, and what they were fitted on",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -113,6 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
     held_out = {**made.card.held_out, **_held_out(arguments.metrics)}
     found = made.found
     card = replace(made.card, held_out=held_out, localizer={} if found is None else found.facts)
+    if arguments.temperature is not None:
+        card = replace(card, **_calibrated(arguments.temperature))
     place = write_bundle(
         arguments.out,
         states,
@@ -181,7 +190,10 @@ def _kept(arguments: argparse.Namespace) -> _Made:
     from volspine.inference.bundle import load_bundle
     from volspine.inference.checkpoint import LocalizerCheckpoint
 
-    named = (arguments.localizer, arguments.refiner, arguments.doubt, arguments.metrics or None)
+    named = (
+        arguments.localizer, arguments.refiner, arguments.doubt, arguments.temperature,
+        arguments.metrics or None,
+    )  # fmt: skip
     if all(each is None for each in named):
         raise ConfigurationError(
             "no checkpoint was named",
@@ -225,6 +237,27 @@ def _temperature(checkpoints: "list[Checkpoint]") -> "FloatArray":
     ones = np.ones(len(TARGETS))
     fitted = [ones if c.temperature is None else c.temperature for c in checkpoints]
     return np.asarray(np.exp(np.mean(np.log(fitted), axis=0)), dtype=np.float64)
+
+
+def _calibrated(path: Path) -> "dict[str, Any]":
+    """Return the card's temperature, and what it was fitted on, from a file."""
+    import json
+
+    from volspine.anatomy import TARGETS
+    from volspine.errors import ConfigurationError
+    from volspine.inference.plain_numbers import plain_numbers
+
+    try:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+        heat = plain_numbers(found["temperature"], (len(TARGETS),))
+        return {"temperature": heat, "calibrated_on": str(found["fitted_on"])[:300]}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(
+            "not a temperature: there are no 25 numbers, or not what they were fitted on",
+            path=path,
+            remedy="give temperature.json of experiments/grader_scores.py",
+            code="VS-CFG-190",
+        ) from error
 
 
 def _in_words(checkpoint: "Checkpoint") -> str:

@@ -4,7 +4,7 @@
 
     {"schema": 1, "name": ..., "trained_on": ..., "phantom_only": ..., "preprocessing": ...,
      "held_out": {"score": ..., "prior": ..., "studies": ...},
-     "frequencies": 25 x 3, "temperature": 25,
+     "frequencies": 25 x 3, "temperature": 25, "calibrated_on": ...,
      "grid": {"spacing_mm": ..., "shape": ...},         in study mode
      "localizer": {"people": ..., "validation": ...},   where there is one
      "files": {"weights.safetensors": {"sha256": ..., "bytes": ...}, "recipe.yaml": {...}}}
@@ -49,6 +49,8 @@ class Card:
             right are pooled.
         temperature: Shape (25,); positive; divides log-probabilities before they are reported; one
             for both sides.
+        calibrated_on: What the temperature was fitted on, in words; empty where it was on the
+            labels that training was validated with, or not at all.
         grid: The lattice that a model of study mode sees, without a centre; None in level mode,
             whose model sees native slices.
         held_out: `score` on studies never trained on, `prior` on the same ones, and `studies`;
@@ -63,6 +65,7 @@ class Card:
     frequencies: FloatArray
     grid: Grid | None = None
     temperature: FloatArray = field(default_factory=lambda: np.ones(len(TARGETS)))
+    calibrated_on: str = ""
     held_out: Mapping[str, Any] = field(default_factory=dict)
     localizer: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -99,6 +102,7 @@ def card_to_dict(card: Card) -> dict[str, Any]:
         "held_out": dict(card.held_out),
         "frequencies": np.asarray(card.frequencies).tolist(),
         "temperature": np.asarray(card.temperature).tolist(),
+        **({"calibrated_on": card.calibrated_on} if card.calibrated_on else {}),
         **_grid_to_dict(card.grid),
         **({"localizer": dict(card.localizer)} if card.localizer else {}),
         "files": {name: dict(entry) for name, entry in card.files.items()},
@@ -119,6 +123,7 @@ def card_from_dict(data: Mapping[str, Any]) -> Card:
             phantom_only=bool(data["phantom_only"]),
             frequencies=np.array(data["frequencies"], dtype=np.float64),
             temperature=np.array(data["temperature"], dtype=np.float64),
+            calibrated_on=str(data.get("calibrated_on", "")),
             grid=grid_from_dict(data["grid"]) if "grid" in data else None,
             held_out=dict(data["held_out"]),
             localizer=dict(data.get("localizer", {})),
@@ -187,6 +192,7 @@ def _markdown_head(card: Card) -> list[str]:
         f"**{RESEARCH_USE}** {validity}",
         "",
         f"- Trained on: {card.trained_on}",
+        *([f"- Temperature fitted on: {card.calibrated_on}"] if card.calibrated_on else []),
         *(f"- {line}" for line in held_out_lines(card.held_out)),
         f"- Mode: {_input_in_words(card.grid)}; preprocessing version {PREPROCESSING_VERSION}",
         f"- Weights sha256: `{card.weights_sha256}`",

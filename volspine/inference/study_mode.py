@@ -54,7 +54,7 @@ class StudyReader:
             return Answer(reasons, nothing, _uses(run, sampled), grid_facts(sampled.grid))
         with run.timings.measure("grade"):
             said = self._ask(torch.from_numpy(sampled.volume))
-        return _renamed(run, sampled, said, _reasons(reasons, said, sampled, missing))
+        return _renamed(run, sampled, said, reasons, _unseen(said, sampled, missing))
 
     def _ask(self, volume: Tensor) -> Said:
         """Return what the networks say of a (6, X, Y, Z) volume."""
@@ -63,31 +63,34 @@ class StudyReader:
         return self.members.ask(lambda size: [part.to(device) for part in torch.split(both, size)])
 
 
-def _renamed(run: Run, sampled: SampledStudy, said: Said, reasons: Sequence[str]) -> Answer:
-    """Return the answer with its levels named as asked for."""
+def _renamed(
+    run: Run,
+    sampled: SampledStudy,
+    said: Said,
+    not_shown: Sequence[str],
+    unseen: Sequence[Unseen],
+) -> Answer:
+    """Return the answer with its levels named as asked for, in its reasons as well."""
     shift = level_shift(run.how.shift_levels)
     return Answer(
-        reasons=tuple(shift.reason if s is None else reasons[s] for s in shift.source),
+        reasons=tuple(
+            shift.reason if s is None else not_shown[s] or why_unseen(target, unseen[s])
+            for target, s in zip(TARGETS, shift.source, strict=True)
+        ),
         probabilities=said.probabilities[[s or 0 for s in shift.source]],
         uses=_uses(run, sampled),
         facts=grid_facts(sampled.grid),
     )
 
 
-def _reasons(
-    not_shown: Sequence[str], said: Said, sampled: SampledStudy, missing: Container[Protocol]
-) -> list[str]:
-    """Return why each target is not graded: no view of it is there, or none measured its place."""
+def _unseen(said: Said, sampled: SampledStudy, missing: Container[Protocol]) -> Sequence[Unseen]:
+    """Return what is amiss with the place of each target, where the grader looks somewhere."""
     attention = mean_look([as_seen(parts) for parts in said.looks])
-    unseen: Sequence[Unseen] = [""] * len(TARGETS)
-    if attention is not None:
-        masks = torch.from_numpy(sampled.masks.copy())
-        masks[[p for p, protocol in enumerate(PROTOCOLS) if protocol in missing]] = False
-        unseen = unseen_targets(attention, masks, sampled.grid.spacing_mm)
-    return [
-        reason or why_unseen(target, kind)
-        for reason, target, kind in zip(not_shown, TARGETS, unseen, strict=True)
-    ]
+    if attention is None:
+        return [""] * len(TARGETS)
+    masks = torch.from_numpy(sampled.masks.copy())
+    masks[[p for p, protocol in enumerate(PROTOCOLS) if protocol in missing]] = False
+    return unseen_targets(attention, masks, sampled.grid.spacing_mm)
 
 
 def _uses(run: Run, sampled: SampledStudy) -> dict[str, Use]:

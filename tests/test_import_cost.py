@@ -63,6 +63,7 @@ def test_reading_dicom_loads_no_deep_learning():
     assert not {"torch", "torchio", "pytorch_lightning", "timm"} & set(loaded)
 
 
+@pytest.mark.slow
 def test_prediction_loads_no_trainer():
     loaded = heavy_modules_after("import volspine; volspine.Predictor")
     assert "pytorch_lightning" not in loaded

@@ -77,9 +77,9 @@ def test_mirroring_is_tried_on_the_canal_only_in_the_axis_that_runs_to_the_left(
         flips = {}
         for name, axis in ramps.items():
             ramp = torch.arange(shape[axis][0 if axis == -3 else 2]).float().view(shape[axis])
-            patch = ramp.expand(40, 5, view.slices, size, size)
+            patch = ramp.expand(12, 5, view.slices, size, size)
             patches = tuple(
-                patch if v is view else torch.zeros(40, 1, v.slices, *[v.pixels + 2 * MARGIN] * 2)
+                patch if v is view else torch.zeros(12, 1, v.slices, *[v.pixels + 2 * MARGIN] * 2)
                 for v in VIEWS
             )
             torch.manual_seed(0)

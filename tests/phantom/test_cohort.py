@@ -43,6 +43,7 @@ def root(tmp_path_factory):
     return generate(out, studies=2, cohort="probe", seed=4, size="small")
 
 
+@pytest.mark.slow
 def test_a_cohort_is_the_same_bit_for_bit_whatever_the_workers(root, tmp_path):
     again = generate(tmp_path / "again", studies=2, cohort="probe", seed=4, workers=2, size="small")
     assert digests(again) == digests(root)

@@ -432,6 +432,7 @@ print("pure")
 """
 
 
+@pytest.mark.slow
 def test_tensors_need_numpy_and_torch_only():
     done = subprocess.run([sys.executable, "-c", PURE], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "pure", done.stderr

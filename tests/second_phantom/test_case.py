@@ -95,6 +95,7 @@ def around(stack, point):
     return float(np.median(stack.voxels[i - 2 : i + 3, j - 2 : j + 3, k]))
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_index_give_the_same_study_and_others_another(second_case):
     again = make_case(0, 3)
     assert np.array_equal(again.points_mm, second_case.points_mm)

@@ -78,7 +78,11 @@ class StopAfter(pl.Callback):
         trainer.should_stop = trainer.global_step >= self.steps
 
 
-@pytest.mark.parametrize("stop", [4, 6], ids=["between epochs", "in the middle of one"])
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(4, marks=pytest.mark.slow), 6],
+    ids=["between epochs", "in the middle of one"],
+)
 def test_a_resumed_run_ends_as_an_unbroken_one(data, tmp_path, stop):
     whole = task()
     trainer(tmp_path / "whole", epochs=3, max_steps=12).fit(whole, datamodule=data())

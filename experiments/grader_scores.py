@@ -186,10 +186,11 @@ def others_of(arguments: argparse.Namespace) -> Graded:
 
 def write_temperature(path: Path, arguments: argparse.Namespace) -> None:
     """Write the temperature that suits a reader, for `volspine bundle --temperature`."""
-    others = others_of(arguments)
-    found = fit_temperature(logs(others.probabilities), others.labels)
+    others, heat = others_of(arguments), card_of(arguments).temperature[:, None]
+    # Undone first: a temperature is sought within bounds of what the network itself says.
+    found = fit_temperature(logs(others.probabilities) * heat, others.labels)
     facts = {
-        "temperature": (found * card_of(arguments).temperature).tolist(),
+        "temperature": found.tolist(),
         "fitted_on": f"labels of a single reader of {arguments.refit} synthetic rsna_like people",
     }
     write_text(path, json.dumps(facts, indent=1) + "\n")

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from tests.inference.made_up import make_study
+from volspine.inference.members import Members
 from volspine.inference.predictor import Predictor
+from volspine.models.mirror import mirror_volume
 from volspine.phantom.cohort import generate
 
 
@@ -78,8 +80,11 @@ def test_the_number_of_threads_changes_nothing_to_speak_of(predictor):
 
 def test_the_batch_size_changes_nothing_to_speak_of(predictor):
     volume = torch.rand(6, 16, 32, 32, generator=torch.Generator().manual_seed(0))
-    (one, _), (two, _) = (predictor._mean(volume, batch_size=size) for size in (1, 2))
-    assert one.numpy() == pytest.approx(two.numpy(), abs=1e-5)
+    both = torch.stack([volume, mirror_volume(volume)])
+    members = Members(predictor.bundle.graders, torch.device("cpu"), np.ones(25))
+    one, two = (members.ask(lambda _, n=n: torch.split(both, n)).probabilities for n in (1, 2))
+    assert one == pytest.approx(two, abs=1e-5)
+    assert np.ptp(one[:, 0]) > 1e-4
 
 
 def test_predicting_leaves_the_random_state_alone(predictor):

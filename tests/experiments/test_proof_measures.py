@@ -191,6 +191,7 @@ def test_reports_are_decided_row_by_row_and_as_a_whole_and_both_beat_what_is_not
     np.testing.assert_allclose(between, (drawn + columns(other, resamples=4)[0]) / 2)
 
 
+@pytest.mark.slow
 def test_a_grader_that_knows_the_truth_but_no_reader_is_mended_by_the_labels_of_others():
     from dataclasses import replace
 

@@ -61,6 +61,7 @@ def said(folder):
     return found
 
 
+@pytest.mark.slow
 def test_scan_says_the_same_in_every_surrounding(said):
     studies = {name: json.loads(text)["studies"] for name, (_, text) in said.items()}
     assert set(studies) == set(PLACES)
@@ -68,6 +69,7 @@ def test_scan_says_the_same_in_every_surrounding(said):
     assert all(found == studies["plain"] for found in studies.values()), studies
 
 
+@pytest.mark.slow
 def test_the_table_is_printed_in_every_surrounding(said):
     assert [name for name, (table, _) in said.items() if b"sagittal_t2" not in table] == []
 

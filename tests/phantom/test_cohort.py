@@ -205,6 +205,7 @@ def test_an_interrupted_cohort_resumed_is_the_unbroken_one_bit_for_bit(unbroken,
     assert all(path.stat().st_mtime_ns == then for path, then in written.items())
 
 
+@pytest.mark.slow
 def test_a_study_without_its_truth_is_written_again(unbroken, tmp_path):
     out = tmp_path / "root"
     shutil.copytree(unbroken, out)

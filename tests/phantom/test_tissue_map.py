@@ -212,6 +212,7 @@ def test_what_lies_beside_the_spine_says_little_of_levels():
 
 
 @pytest.mark.parametrize(("which", "tissue"), [(1, Tissue.ORGAN), (2, Tissue.MARROW)])
+@pytest.mark.slow
 def test_organs_that_are_raised_are_painted_higher(plain, monkeypatch, which, tissue):
     """Kidneys, of which a map holds the inner part, and iliac bones."""
     truth = build_truth(PLAIN)
@@ -237,7 +238,7 @@ def test_a_spine_whose_planes_cross_near_it_is_not_plain():
 
 
 def test_the_discs_of_the_widest_varied_people_lie_a_vertebra_apart():
-    for index in range(25):
+    for index in range(12):
         spec = Spec(seed=78, index=index, cohort=Cohort.SHIFT)
         points = map_points(varied_anatomy(spec))[: len(CHAIN)]
         assert np.linalg.norm(np.diff(points, axis=0), axis=1).min() > 15.0

@@ -66,6 +66,7 @@ def test_a_patch_has_its_target_in_the_middle_and_nothing_beyond_the_crop():
     assert found.sum() == 3
 
 
+@pytest.mark.slow
 def test_mirroring_is_tried_on_the_canal_only_in_the_axis_that_runs_to_the_left():
     from curve.patches import MARGIN, VIEWS
     from curve.training import augmented
@@ -90,6 +91,7 @@ def test_mirroring_is_tried_on_the_canal_only_in_the_axis_that_runs_to_the_left(
         assert flips == {"slices": canal and not axial, "columns": canal and axial}
 
 
+@pytest.mark.slow
 def test_the_network_gives_a_distribution_for_each_of_the_25_targets():
     from curve.network import SmallGrader
     from curve.patches import VIEWS

@@ -101,6 +101,7 @@ def test_a_cut_spine_passes_only_if_all_in_view_is_right_and_nothing_else_is_fou
     assert judged(scores, monkeypatch, scene, cut, lambda _: nothing_found("nothing")) == 0.0
 
 
+@pytest.mark.slow
 def test_what_is_cut_off_was_not_measured(scores, scene) -> None:
     height = float(scene.landmarks_mm[1:3, 2].mean())
     case = scores.made(scene, high_mm=height)

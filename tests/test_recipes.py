@@ -109,6 +109,7 @@ def test_every_key_and_value_is_known(path, capsys):
 
 
 @pytest.mark.parametrize("path", GRADERS, ids=GRADER_NAMES)
+@pytest.mark.slow
 def test_the_network_is_built_at_full_size(path):
     recipe = yaml.safe_load(path.read_text())
     arguments = recipe["model"]["grader"]["init_args"]

@@ -66,6 +66,7 @@ def test_test_prints_the_errors_and_what_it_is_for(home, capsys):
     assert json.loads((home / "run" / "test_metrics.json").read_text())["series"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_stopped(home, tmp_path):
     shutil.copytree(home / "run", tmp_path / "run")
     options = ["--ckpt_path=last", "--trainer.max_epochs=2"]

@@ -78,6 +78,7 @@ def test_the_number_of_threads_changes_nothing_to_speak_of(predictor):
         assert grades.grades == found[0].grades
 
 
+@pytest.mark.slow
 def test_the_batch_size_changes_nothing_to_speak_of(predictor):
     volume = torch.rand(6, 16, 32, 32, generator=torch.Generator().manual_seed(0))
     both = torch.stack([volume, mirror_volume(volume)])

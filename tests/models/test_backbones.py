@@ -48,6 +48,7 @@ def test_every_backbone_keeps_the_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tf_efficientnetv2_b0", "resnet10t"])
 @pytest.mark.parametrize(("stride", "fine_slices"), [(2, 0), (4, 2), (8, 1), (16, 2), (32, 0)])
+@pytest.mark.slow
 def test_every_cut_of_a_convolutional_backbone_has_the_promised_shape(
     name: str, stride: int, fine_slices: int
 ) -> None:

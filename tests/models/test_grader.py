@@ -27,6 +27,7 @@ def small(**parts: object) -> StudyGrader:
 @pytest.mark.parametrize(
     ("pooling", "head", "link"), list(itertools.product(POOLINGS, HEADS, LINKS))
 )
+@pytest.mark.slow
 def test_any_parts_go_together(pooling: str, head: str, link: str) -> None:
     grader = small(pooling=pooling, head=head, link=link)
     graded = grader(torch.randn(2, 6, *SHAPE))

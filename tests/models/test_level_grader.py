@@ -196,6 +196,7 @@ def test_gradients_reach_the_maps_of_the_trunk(grader: LevelGrader, patches: Pat
     ],
     ids=["whole", "sides", "bare", "softmax"],
 )
+@pytest.mark.slow
 def test_any_parts_make_a_recipe_that_makes_them_again(parts: dict[str, Any]) -> None:
     made = small(**parts)
     recipe = yaml.safe_load(yaml.safe_dump(made.recipe))

@@ -195,6 +195,7 @@ def unbroken(tmp_path_factory):
     return generate(tmp_path_factory.mktemp("unbroken") / "root", **OPTIONS)
 
 
+@pytest.mark.slow
 def test_an_interrupted_cohort_resumed_is_the_unbroken_one_bit_for_bit(unbroken, tmp_path):
     out = interrupted(tmp_path / "root", 1, **OPTIONS)
     assert len(list((out / "truth").iterdir())) == 1

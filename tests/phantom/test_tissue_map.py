@@ -64,6 +64,7 @@ def tissue_at(made, points_index):
     return made.tissues[i, j, k]
 
 
+@pytest.mark.slow
 def test_the_canal_points_lie_in_the_dural_sac(maps):
     found = np.array([tissue_at(m, m.points_index)[: len(CHAIN)] for m in maps])
     assert np.isin(found, IN_SAC).all()

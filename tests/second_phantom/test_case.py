@@ -25,6 +25,7 @@ def tissue_at(canvas, point):
     return canvas.labels[tuple(np.rint(canvas.index(point)).astype(int))]
 
 
+@pytest.mark.slow
 def test_every_canal_mark_is_within_the_sac(second_case):
     within = {Tissue.FLUID, Tissue.CORD, Tissue.ROOT}
     assert {tissue_at(second_case.canvas, p) for p in second_case.points_mm[CANAL]} <= within

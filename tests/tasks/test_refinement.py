@@ -82,6 +82,7 @@ def test_the_recipe_runs_and_its_checkpoint_says_what_prediction_needs(run, caps
     assert facts["validation"].keys() == {"val/error", "val/p95"}
 
 
+@pytest.mark.slow
 def test_it_goes_into_a_bundle_with_the_localizer_and_comes_back(run, tmp_path, capsys):
     bundle = written(tmp_path / "b", tiny_localizer())
     checkpoint = str(run / "checkpoints" / "last.ckpt")

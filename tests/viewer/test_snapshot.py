@@ -82,6 +82,7 @@ def test_when_open3d_fails_however_badly_the_software_renderer_draws(monkeypatch
 
 
 @pytest.mark.parametrize("start", [lambda: snapshot.render(scene_of(), CAMERA), window._probe])
+@pytest.mark.slow
 def test_a_module_in_the_working_folder_is_not_imported(monkeypatch, tmp_path, start):
     (tmp_path / "numpy.py").write_text("open('ran', 'w').close(); raise SystemExit(1)")
     monkeypatch.chdir(tmp_path)

@@ -72,7 +72,8 @@ def main() -> None:
         specs = specs_of(Cohort(cohort), arguments)
         lines = graded(job, specs, arguments)
         texts.append(SECTIONS[cohort](lines, arguments))
-        facts |= FACTS.get(cohort, no_facts)(lines, arguments)
+        if cohort in FACTS:
+            facts |= FACTS[cohort](lines, arguments)
         print(f"\n{texts[-1]}\n", flush=True)
     path = arguments.out / "scores.md"
     path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
@@ -296,12 +297,6 @@ def facts_of_truth(lines: list[dict], arguments: argparse.Namespace) -> dict:
         "kappa": {name: one.value for name, one in kappa.items()},
         "kappa_interval_90": {name: [one.low, one.high] for name, one in kappa.items()},
     }
-
-
-def no_facts(lines: list[dict], arguments: argparse.Namespace) -> dict:
-    """Return nothing."""
-    del lines, arguments
-    return {}
 
 
 FACTS = {"rsna_like": facts_of_labels, "probe": facts_of_truth}

@@ -8,8 +8,8 @@ down than the grid does, as in pictures of the whole spine, it is tried at sever
 the middle of the best chain, and looked at again there. The mirror image is looked at with its
 sides swapped back, so a mirrored study gets the mirrored points. Nothing random is drawn.
 
-A chain may slip by one level as a whole where the network takes L5/S1 for S1/S2. It seldom does so
-at every size that it is shown the patient in, so sizes are averaged as series are (`ZOOMS`).
+A chain may slip by one level as a whole where the network takes L5/S1 for S1/S2. Not always does it
+do so at every size that it is shown the patient in, so sizes are averaged as series are (`ZOOMS`).
 
 Shapes:
     I, J, K  voxels of the grid, RAS order    A, B, C  cells

@@ -13,8 +13,8 @@ from volspine.errors import ConfigurationError
 from volspine.models.grader import build_grader
 from volspine.models.heads import SharedHead
 from volspine.models.level_grader import LevelGrader
-from volspine.models.level_loss import LevelLoss, mirror_loss, view_loss
-from volspine.models.losses import grade_loss
+from volspine.models.level_loss import LevelLoss, view_loss
+from volspine.models.losses import grade_loss, mirror_loss
 from volspine.models.mirror import mirror_patches, mirror_targets, turn_right_sides
 from volspine.models.parts import Graded
 from volspine.views import TOKEN_TARGET, TOKEN_VIEW, VIEWS, Patches

@@ -18,11 +18,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from volspine.models.losses import GradingLoss, check_weights, grade_nll, masked_mean
-from volspine.models.mirror import mirror_targets
 from volspine.models.parts import Graded
 from volspine.views import TOKEN_TARGET, TOKEN_VIEW, VIEWS
 
-__all__ = ["LevelLoss", "mirror_loss", "view_loss"]
+__all__ = ["LevelLoss", "view_loss"]
 
 _VIEWS = tuple([n for n, v in enumerate(TOKEN_VIEW) if v == view] for view in range(len(VIEWS)))
 
@@ -49,26 +48,13 @@ def view_loss(
     return masked_mean(parts, known.to(parts.dtype))
 
 
-def mirror_loss(
-    severity: Float[Tensor, "B T"], mirrored: Float[Tensor, "B T"]
-) -> Float[Tensor, ""]:
-    """Return how much a study and its mirror image differ, sides exchanged: the mean square.
-
-    Example:
-        >>> same = torch.arange(25.0)[None]
-        >>> mirror_loss(same, mirror_targets(same))
-        tensor(0.)
-    """
-    return (severity - mirror_targets(mirrored)).square().mean()
-
-
 class LevelLoss(GradingLoss):
     """The training loss of a level-mode grader.
 
     Args:
         views: Weight of `view_loss`; 0 leaves it out.
         any_severe: Weight of `losses.any_severe_loss`; 0 leaves it out.
-        mirror: Weight of `mirror_loss`, for which every study is graded twice; 0 leaves it out.
+        mirror: Weight of `losses.mirror_loss`, for which every study is graded twice.
         grade_weights: Weight of a row by its true grade; all 1 if omitted.
         balance: See `losses.grade_loss`.
 
@@ -85,9 +71,11 @@ class LevelLoss(GradingLoss):
         grade_weights: Sequence[float] | None = None,
         balance: Literal["rows", "findings"] = "findings",
     ) -> None:
-        super().__init__(any_severe=any_severe, grade_weights=grade_weights, balance=balance)
-        check_weights(views, mirror)
-        self.views, self.mirror = views, mirror
+        super().__init__(
+            any_severe=any_severe, grade_weights=grade_weights, balance=balance, mirror=mirror
+        )
+        check_weights(views)
+        self.views = views
 
     def forward(
         self, graded: Graded, batch: Mapping[str, Any], mirrored: Graded | None = None
@@ -99,7 +87,7 @@ class LevelLoss(GradingLoss):
             batch: `grades`.
             mirrored: What it said of the mirror images, if that is known.
         """
-        parts = super().forward(graded, batch)
+        parts = super().forward(graded, batch, mirrored)
         total = parts.pop("loss")
         if self.views and graded.view_log_probs is not None and graded.seen is not None:
             parts["views"] = view_loss(
@@ -109,7 +97,4 @@ class LevelLoss(GradingLoss):
                 grade_weights=self.grade_weights,
             )
             total = total + self.views * parts["views"]
-        if self.mirror and mirrored is not None:
-            parts["mirror"] = mirror_loss(graded.severity, mirrored.severity)
-            total = total + self.mirror * parts["mirror"]
         return {"loss": total, **parts}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from volspine.anatomy import TARGETS, Finding, Grade
 from volspine.errors import ConfigurationError
+from volspine.models.mirror import mirror_targets
 from volspine.models.parts import Graded
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "guidance_loss",
     "guidance_target",
     "masked_mean",
+    "mirror_loss",
 ]
 
 _FINDINGS = tuple([t.index for t in TARGETS if t.finding is finding] for finding in Finding)
@@ -189,8 +191,21 @@ def guidance_loss(
     return masked_mean(divergence, has_point.to(divergence.dtype))
 
 
+def mirror_loss(
+    severity: Float[Tensor, "B T"], mirrored: Float[Tensor, "B T"]
+) -> Float[Tensor, ""]:
+    """Return how much a study and its mirror image differ, sides exchanged: the mean square.
+
+    Example:
+        >>> same = torch.arange(25.0)[None]
+        >>> mirror_loss(same, mirror_targets(same))
+        tensor(0.)
+    """
+    return (severity - mirror_targets(mirrored)).square().mean()
+
+
 class GradingLoss(nn.Module):
-    """The training loss of a grader: grades, any severe canal, and where to look.
+    """The training loss of a grader: grades, any severe canal, where to look, and the mirror.
 
     Args:
         any_severe: Weight of `any_severe_loss`; 0 leaves it out.
@@ -199,6 +214,7 @@ class GradingLoss(nn.Module):
         grade_weights: Weight of a row by its true grade; all 1 if omitted.
         balance: See `grade_loss`.
         sigma_voxels: Spread of the guidance along i, j, k.
+        mirror: Weight of `mirror_loss`, for which every study is graded twice; 0 leaves it out.
 
     Raises:
         ConfigurationError: If a weight is negative.
@@ -212,19 +228,24 @@ class GradingLoss(nn.Module):
         grade_weights: Sequence[float] | None = None,
         balance: Literal["rows", "findings"] = "rows",
         sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
+        mirror: float = 0.0,
     ) -> None:
         super().__init__()
-        check_weights(any_severe, guidance, *(grade_weights or ()))
+        check_weights(any_severe, guidance, mirror, *(grade_weights or ()))
         self.any_severe, self.guidance = any_severe, guidance
         self.grade_weights, self.balance = grade_weights, balance
         self.sigma_voxels = tuple(sigma_voxels)
+        self.mirror = mirror
 
-    def forward(self, graded: Graded, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def forward(
+        self, graded: Graded, batch: Mapping[str, Any], mirrored: Graded | None = None
+    ) -> dict[str, Tensor]:
         """Return `loss`, the weighted sum, and each part of it by name.
 
         Args:
             graded: What the grader said.
             batch: `volume` and `grades`; for guidance also `points` and `has_point`.
+            mirrored: What it said of the mirror images, where that was asked for.
         """
         grades, weights = batch["grades"], self.grade_weights
         parts = {
@@ -245,6 +266,9 @@ class GradingLoss(nn.Module):
                 sigma_voxels=self.sigma_voxels,
             )
             total = total + self.guidance * parts["guidance"]
+        if self.mirror and mirrored is not None:
+            parts["mirror"] = mirror_loss(graded.severity, mirrored.severity)
+            total = total + self.mirror * parts["mirror"]
         return {"loss": total, **parts}
 
 

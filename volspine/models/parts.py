@@ -54,6 +54,9 @@ class Graded(NamedTuple):
         view_log_probs: Of graders of views: the same log-probabilities as every token alone would
             give them, in the order of `views.TOKENS`.
         seen: Which tokens there were.
+        points: Where each target was found, as voxel indices (i, j, k) of the volume; None of
+            graders that do not say.
+        extras: What only the loss of this kind of grader reads, by name.
     """
 
     log_probs: Float[Tensor, "B T K"]
@@ -61,6 +64,8 @@ class Graded(NamedTuple):
     attention: Float[Tensor, "B T i j k"] | None
     view_log_probs: Float[Tensor, "B V K"] | None = None
     seen: Bool[Tensor, "B V"] | None = None
+    points: Float[Tensor, "B T 3"] | None = None
+    extras: Mapping[str, Tensor] | None = None
 
 
 def plain_part(part: Part) -> Part:

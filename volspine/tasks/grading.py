@@ -108,8 +108,9 @@ class GradingTask(pl.LightningModule):
         return mirror_volume(seen)
 
     def losses(self, graded: Graded, batch: Batch) -> dict[str, Tensor]:
-        """Return `loss` and its parts."""
-        parts: dict[str, Tensor] = self.loss(graded, batch)
+        """Return `loss` and its parts; the mirror images are graded where that is asked for."""
+        mirrored = self.grader(self.mirrored(self.seen(batch))) if self.loss.mirror else None
+        parts: dict[str, Tensor] = self.loss(graded, batch, mirrored)
         return parts
 
     def reported(self, probabilities: Tensor) -> Tensor:

@@ -24,7 +24,6 @@ from volspine.metrics.calibration import fit_temperature
 from volspine.metrics.rsna import rsna_terms
 from volspine.models.level_loss import LevelLoss
 from volspine.models.mirror import mirror_patches
-from volspine.models.parts import Graded
 from volspine.tasks.grading import GradingTask
 from volspine.tasks.plain import CHECKPOINT_KEY
 from volspine.types import FloatArray
@@ -57,14 +56,6 @@ class LevelGradingTask(GradingTask):
     def mirrored(self, seen: Patches) -> Patches:
         """Return the patches of the mirror images."""
         return mirror_patches(seen)
-
-    def losses(self, graded: Graded, batch: Batch) -> dict[str, Tensor]:
-        """Return `loss` and its parts; the mirror images are graded where that is asked for."""
-        if not (isinstance(self.loss, LevelLoss) and self.loss.mirror):
-            return super().losses(graded, batch)
-        mirrored = self.grader(self.mirrored(self.seen(batch)))
-        parts: dict[str, Tensor] = self.loss(graded, batch, mirrored)
-        return parts
 
     def reported(self, probabilities: Tensor) -> Tensor:
         """Return probabilities, (B, 25, 3), after the temperature."""

@@ -1,7 +1,7 @@
 """Heads: from the feature vector of each target to the scores that a link reads.
 
 `LinearHead` learns every target on its own. `SharedHead` learns one small network for each
-`Finding` and uses it for both sides and all levels, told the level by an embedding: severe grades
+finding and uses it for both sides and all levels, told the level by an embedding: severe grades
 are rare (two in the whole challenge for the left foramen at L1/L2), so targets must learn from one
 another.
 
@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from volspine.anatomy import LEVELS, TARGETS
+from volspine.vocabulary import CHALLENGE, Vocabulary
 
 __all__ = ["Head", "LinearHead", "SharedHead"]
 
@@ -40,13 +40,17 @@ class LinearHead(Head):
     Args:
         num_features: Features F of a target.
         num_scores: Scores S that the link reads.
+        vocabulary: What is graded.
     """
 
-    def __init__(self, num_features: int, num_scores: int = 1) -> None:
+    def __init__(
+        self, num_features: int, num_scores: int = 1, vocabulary: Vocabulary = CHALLENGE
+    ) -> None:
         super().__init__()
+        count = len(vocabulary.targets)
         self.norm = nn.LayerNorm(num_features)
-        self.weight = nn.Parameter(torch.randn(len(TARGETS), num_features, num_scores) * _START)
-        self.bias = nn.Parameter(torch.zeros(len(TARGETS), num_scores))
+        self.weight = nn.Parameter(torch.randn(count, num_features, num_scores) * _START)
+        self.bias = nn.Parameter(torch.zeros(count, num_scores))
 
     def forward(self, features: Float[Tensor, "B T F"]) -> Float[Tensor, "B T S"]:
         """Return the scores of every target."""
@@ -59,6 +63,7 @@ class SharedHead(Head):
     Args:
         num_features: Features F of a target.
         num_scores: Scores S that the link reads.
+        vocabulary: What is graded.
         hidden: Hidden units H.
         dropout: Share of hidden units that training silences at random.
         share: `finding`: left and right have one network; `condition`: one each.
@@ -71,24 +76,24 @@ class SharedHead(Head):
         self,
         num_features: int,
         num_scores: int = 1,
+        vocabulary: Vocabulary = CHALLENGE,
         *,
         hidden: int = 64,
         dropout: float = 0.0,
         share: Literal["finding", "condition"] = "finding",
     ) -> None:
         super().__init__()
-        kinds = [getattr(t, share) for t in TARGETS]
+        kinds = [getattr(t, share) for t in vocabulary.targets]
         kept = list(dict.fromkeys(kinds))
         count = len(kept)
-        levels = [LEVELS.index(t.level) for t in TARGETS]
         self.register_buffer(
             "finding", torch.tensor([kept.index(kind) for kind in kinds]), persistent=False
         )
-        self.register_buffer("level", torch.tensor(levels), persistent=False)
+        self.register_buffer("level", torch.tensor(vocabulary.level_index), persistent=False)
         self.norm = nn.LayerNorm(num_features)
         scale = num_features**-0.5
         self.weight_in = nn.Parameter(torch.randn(count, num_features, hidden) * scale)
-        self.embedding = nn.Parameter(torch.zeros(count, len(LEVELS), hidden))
+        self.embedding = nn.Parameter(torch.zeros(count, len(vocabulary.levels), hidden))
         self.weight_out = nn.Parameter(torch.randn(count, hidden, num_scores) * _START)
         self.bias_out = nn.Parameter(torch.zeros(count, num_scores))
         self.dropout = nn.Dropout(dropout)

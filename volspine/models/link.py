@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
-from volspine.anatomy import LEVELS, TARGETS, Finding, Grade
 from volspine.errors import ConfigurationError
+from volspine.vocabulary import CHALLENGE, Vocabulary
 
 __all__ = [
     "MIN_GAP",
@@ -44,11 +44,10 @@ MIN_GAP = 1e-3
 """Smallest distance between neighbouring cutpoints; keeps every grade possible."""
 
 Frequencies = Sequence[float] | Sequence[Sequence[float]]
-"""Expected share of each grade: for all targets alike, or one row for each `Finding`."""
+"""Expected share of each grade: for all targets alike, or one row for each finding."""
 
 _SMALLEST_GAP = 1e-6  # What float32 still resolves between cutpoints of ordinary size.
 _CLAMP = 1e-15  # spacecutter's own floor under a likelihood.
-_UNIFORM = (1 / 3, 1 / 3, 1 / 3)
 
 
 def grade_log_probs(
@@ -126,10 +125,11 @@ class CumulativeLink(Link):
     """Cumulative logistic link in log space, its cutpoints ordered by construction.
 
     Args:
+        vocabulary: What is graded.
         share: `finding`: left and right have the same cutpoints, and so have the levels but for
             a small deviation of each that weight decay pulls to zero. `target`: each on its own.
         frequencies: Expected share of each grade, for all targets alike or one row for each
-            `Finding`; cutpoints start where a severity of zero predicts it.
+            finding; cutpoints start where a severity of zero predicts it. Equal if omitted.
         level_scale: Unit in which the deviation of a level is learned; 0 makes levels equal.
             Only with `share="finding"`.
 
@@ -142,23 +142,23 @@ class CumulativeLink(Link):
 
     def __init__(
         self,
+        vocabulary: Vocabulary = CHALLENGE,
         *,
         share: Literal["finding", "target"] = "finding",
-        frequencies: Frequencies = _UNIFORM,
+        frequencies: Frequencies | None = None,
         level_scale: float = 0.1,
     ) -> None:
         super().__init__()
-        start = _initial_cutpoints(frequencies)  # one row a finding
-        findings = torch.tensor([list(Finding).index(t.finding) for t in TARGETS])
-        levels = torch.tensor([LEVELS.index(t.level) for t in TARGETS])
+        start = _initial_cutpoints(frequencies, vocabulary)  # one row a finding
+        findings = torch.tensor(vocabulary.finding_index)
         if share == "target":
-            start, findings = start[findings], torch.arange(len(TARGETS))
+            start, findings = start[findings], torch.arange(len(findings))
         self.register_buffer("finding", findings, persistent=False)
-        self.register_buffer("level", levels, persistent=False)
+        self.register_buffer("level", torch.tensor(vocabulary.level_index), persistent=False)
         self.level_scale = level_scale if share == "finding" else 0.0
         self.first = nn.Parameter(start[:, :1].clone())
         self.raw_gaps = nn.Parameter(_softplus_inverse(start.diff() - MIN_GAP))
-        self.deviation = nn.Parameter(torch.zeros(len(start), len(LEVELS)))
+        self.deviation = nn.Parameter(torch.zeros(len(start), len(vocabulary.levels)))
         self.deviation.requires_grad_(self.level_scale > 0)
 
     @torch.no_grad()
@@ -202,13 +202,16 @@ class SpacecutterLink(Link):
     of all targets. It subtracts probabilities, so far from the cutpoints the likelihood meets
     spacecutter's own floor of 1e-15 and its gradient vanishes: `CumulativeLink` has neither
     limit. Cutpoints are sorted before use, since nothing else keeps them from crossing.
+
+    Args:
+        vocabulary: What is graded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary = CHALLENGE) -> None:
         super().__init__()
         from spacecutter.models import LogisticCumulativeLink
 
-        modules = [LogisticCumulativeLink(len(Grade)) for _ in TARGETS]
+        modules = [LogisticCumulativeLink(vocabulary.num_grades) for _ in vocabulary.targets]
         stacked, _ = stack_module_state(modules)
         self.raw_cutpoints = nn.Parameter(stacked["cutpoints"].detach().clone())
         self._stateless = [modules[0]]  # In a list, so that it is no submodule with weights.
@@ -240,18 +243,20 @@ class SoftmaxLink(Link):
     """Unordered grades: one score for each; here to be compared with, not to be preferred.
 
     Args:
+        vocabulary: What is graded.
         frequencies: Expected share of each grade, as in `CumulativeLink`; equal scores predict it.
     """
 
-    num_scores = len(Grade)
     offset: Tensor
 
-    def __init__(self, *, frequencies: Frequencies = _UNIFORM) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary = CHALLENGE, *, frequencies: Frequencies | None = None
+    ) -> None:
         super().__init__()
-        zero = torch.zeros(1, len(Finding))
-        start = grade_log_probs(zero, _initial_cutpoints(frequencies))[0]
-        findings = [list(Finding).index(t.finding) for t in TARGETS]
-        self.register_buffer("offset", start[findings])
+        self.num_scores = vocabulary.num_grades
+        zero = torch.zeros(1, len(vocabulary.findings))
+        start = grade_log_probs(zero, _initial_cutpoints(frequencies, vocabulary))[0]
+        self.register_buffer("offset", start[list(vocabulary.finding_index)])
 
     def forward(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T S"]:
         """Return the log-softmax of the scores over the grades."""
@@ -264,12 +269,16 @@ class SoftmaxLink(Link):
         return (self.forward(scores).exp() * grades).sum(dim=-1)
 
 
-def _initial_cutpoints(frequencies: Frequencies) -> Tensor:
-    rows: list[Any] = [row if isinstance(row, Sequence) else frequencies for row in frequencies]
-    if len(rows) != len(Finding) or any(len(row) != len(Grade) for row in rows):
+def _initial_cutpoints(frequencies: Frequencies | None, vocabulary: Vocabulary) -> Tensor:
+    k, findings = vocabulary.num_grades, vocabulary.findings
+    given: Any = [1 / k] * k if frequencies is None else frequencies
+    is_common = not any(isinstance(row, Sequence) for row in given)
+    rows: list[Any] = [given] * len(findings) if is_common else list(given)
+    fits = all(isinstance(row, Sequence) and len(row) == k for row in rows)
+    if len(rows) != len(findings) or not fits:
         raise ConfigurationError(
             f"grade frequencies {frequencies} do not fit",
-            remedy=f"give {len(Grade)} shares, or a row of them for each of canal, foramen, recess",
+            remedy=f"give {k} shares, or a row of them for each of {', '.join(findings)}",
             code="VS-CFG-048",
         )
     return torch.tensor([cutpoints_from_frequencies(row) for row in rows])

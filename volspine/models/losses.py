@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from volspine.anatomy import TARGETS, Finding, Grade
+from volspine.anatomy import Finding, Grade
 from volspine.errors import ConfigurationError
 from volspine.models.mirror import mirror_targets
 from volspine.models.parts import Graded
+from volspine.vocabulary import CHALLENGE, Vocabulary
 
 __all__ = [
     "GradingLoss",
@@ -33,8 +34,7 @@ __all__ = [
     "mirror_loss",
 ]
 
-_FINDINGS = tuple([t.index for t in TARGETS if t.finding is finding] for finding in Finding)
-_CANAL = _FINDINGS[list(Finding).index(Finding.CANAL)]
+_CANAL = list(CHALLENGE.groups[CHALLENGE.findings.index(Finding.CANAL.term)])
 
 
 def masked_mean(values: Float[Tensor, "..."], weights: Float[Tensor, "..."]) -> Float[Tensor, ""]:
@@ -55,6 +55,7 @@ def grade_loss(
     *,
     grade_weights: Sequence[float] | None = None,
     balance: Literal["rows", "findings"] = "rows",
+    vocabulary: Vocabulary = CHALLENGE,
 ) -> Float[Tensor, ""]:
     """Return the mean negative log-likelihood of the known grades.
 
@@ -65,12 +66,14 @@ def grade_loss(
             probabilities calibrated.
         balance: `rows`: every known grade counts alike; `findings`: canal, foramen and recess
             count alike, however many of their grades are known.
+        vocabulary: What is graded.
     """
     nll, weights = grade_nll(log_probs, grades, grade_weights)
     if balance == "rows":
         return masked_mean(nll, weights)
-    parts = torch.stack([masked_mean(nll[:, t], weights[:, t]) for t in _FINDINGS])
-    known = torch.stack([weights[:, t].sum() > 0 for t in _FINDINGS])
+    groups = [list(group) for group in vocabulary.groups]
+    parts = torch.stack([masked_mean(nll[:, t], weights[:, t]) for t in groups])
+    known = torch.stack([weights[:, t].sum() > 0 for t in groups])
     return masked_mean(parts, known.to(parts.dtype))
 
 
@@ -192,7 +195,10 @@ def guidance_loss(
 
 
 def mirror_loss(
-    severity: Float[Tensor, "B T"], mirrored: Float[Tensor, "B T"]
+    severity: Float[Tensor, "B T"],
+    mirrored: Float[Tensor, "B T"],
+    *,
+    vocabulary: Vocabulary = CHALLENGE,
 ) -> Float[Tensor, ""]:
     """Return how much a study and its mirror image differ, sides exchanged: the mean square.
 
@@ -201,7 +207,8 @@ def mirror_loss(
         >>> mirror_loss(same, mirror_targets(same))
         tensor(0.)
     """
-    return (severity - mirror_targets(mirrored)).square().mean()
+    swapped = mirror_targets(mirrored, order=vocabulary.mirrored_index)
+    return (severity - swapped).square().mean()
 
 
 class GradingLoss(nn.Module):
@@ -216,9 +223,14 @@ class GradingLoss(nn.Module):
         sigma_voxels: Spread of the guidance along i, j, k.
         mirror: Weight of `mirror_loss`, for which every study is graded twice; 0 leaves it out.
 
+    Attributes:
+        vocabulary: What is graded; the task of own targets sets it.
+
     Raises:
         ConfigurationError: If a weight is negative.
     """
+
+    vocabulary: Vocabulary = CHALLENGE
 
     def __init__(
         self,
@@ -250,7 +262,11 @@ class GradingLoss(nn.Module):
         grades, weights = batch["grades"], self.grade_weights
         parts = {
             "grades": grade_loss(
-                graded.log_probs, grades, grade_weights=weights, balance=self.balance
+                graded.log_probs,
+                grades,
+                grade_weights=weights,
+                balance=self.balance,
+                vocabulary=self.vocabulary,
             )
         }
         total = parts["grades"]
@@ -267,7 +283,9 @@ class GradingLoss(nn.Module):
             )
             total = total + self.guidance * parts["guidance"]
         if self.mirror and mirrored is not None:
-            parts["mirror"] = mirror_loss(graded.severity, mirrored.severity)
+            parts["mirror"] = mirror_loss(
+                graded.severity, mirrored.severity, vocabulary=self.vocabulary
+            )
             total = total + self.mirror * parts["mirror"]
         return {"loss": total, **parts}
 
@@ -287,5 +305,8 @@ def check_weights(*weights: float) -> None:
 
 
 def _row_weights(grades: Tensor, grade_weights: Sequence[float] | None, *, like: Tensor) -> Tensor:
-    table = torch.tensor(grade_weights or (1.0,) * len(Grade), dtype=like.dtype, device=like.device)
-    return torch.where(grades >= 0, table[grades.clamp_min(0)], 0.0)
+    known = grades >= 0
+    if not grade_weights:
+        return known.to(like.dtype)
+    table = torch.tensor(grade_weights, dtype=like.dtype, device=like.device)
+    return torch.where(known, table[grades.clamp_min(0)], 0.0)

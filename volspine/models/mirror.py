@@ -8,6 +8,7 @@ Shapes:
     B  studies    C  channels    I J K  voxels right-left, front-back, up-down    T  targets
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -32,28 +33,37 @@ def mirror_volume(volume: Shaped[Tensor, "*batch I J K"]) -> Shaped[Tensor, "*ba
     return volume.flip(-3)
 
 
-def mirror_targets(values: Shaped[Tensor, "..."], dim: int = 1) -> Shaped[Tensor, "..."]:
+def mirror_targets(
+    values: Shaped[Tensor, "..."], dim: int = 1, *, order: Sequence[int] | Tensor = MIRRORED_INDEX
+) -> Shaped[Tensor, "..."]:
     """Return values of the 25 targets after a reflection: left and right exchanged.
 
     Args:
         values: Anything with an axis of targets in the order of `anatomy.TARGETS`.
         dim: That axis.
+        order: Of own targets: where each goes, `Vocabulary.mirrored_index`.
 
     Example:
         >>> mirror_targets(torch.arange(25)[None])[0, 5:15].tolist()
         [10, 11, 12, 13, 14, 5, 6, 7, 8, 9]
     """
-    return values.index_select(dim, torch.tensor(MIRRORED_INDEX, device=values.device))
+    return values.index_select(dim, torch.as_tensor(order, device=values.device))
 
 
-def mirror_points(points: Float[Tensor, "B T 3"], size_i: int) -> Float[Tensor, "B T 3"]:
+def mirror_points(
+    points: Float[Tensor, "B T 3"],
+    size_i: int,
+    *,
+    order: Sequence[int] | Tensor = MIRRORED_INDEX,
+) -> Float[Tensor, "B T 3"]:
     """Return the points of the targets after a reflection of a grid of `size_i` voxels.
 
     Args:
         points: Voxel indices (i, j, k) of each target.
         size_i: Number of voxels along i.
+        order: See `mirror_targets`.
     """
-    swapped = mirror_targets(points)
+    swapped = mirror_targets(points, order=order)
     return torch.cat([size_i - 1 - swapped[..., :1], swapped[..., 1:]], dim=-1)
 
 
@@ -62,13 +72,16 @@ def mirror_batch(batch: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         batch: `volume`, and where there, `grades`, `points` and `has_point`; the rest is kept.
+            A batch of own targets brings along where each goes, `partner` (B, T).
     """
     mirrored = {**batch, "volume": mirror_volume(batch["volume"])}
+    order = batch["partner"][0] if "partner" in batch else MIRRORED_INDEX
     for name in ("grades", "has_point"):
         if name in batch:
-            mirrored[name] = mirror_targets(batch[name])
+            mirrored[name] = mirror_targets(batch[name], order=order)
     if "points" in batch:
-        mirrored["points"] = mirror_points(batch["points"], batch["volume"].shape[-3])
+        size_i = batch["volume"].shape[-3]
+        mirrored["points"] = mirror_points(batch["points"], size_i, order=order)
     return mirrored
 
 

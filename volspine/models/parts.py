@@ -82,7 +82,7 @@ def split_part(part: Part) -> tuple[str, dict[str, Any]]:
 
 
 def build_part(
-    choices: Mapping[str, Callable[..., Any]], kind: str, part: Part, *sizes: int
+    choices: Mapping[str, Callable[..., Any]], kind: str, part: Part, *given: Any
 ) -> Any:
     """Return the part that is chosen.
 
@@ -90,7 +90,7 @@ def build_part(
         choices: The closed list.
         kind: What it is a list of, as in a message.
         part: Name and options.
-        sizes: What every choice is given first.
+        given: What every choice is given first, such as sizes.
 
     Raises:
         ConfigurationError: If the name or an option is unknown.
@@ -99,7 +99,7 @@ def build_part(
     if name not in choices:
         raise unknown_name(kind, name, choices)
     check_options(choices[name], name, options)
-    return choices[name](*sizes, **options)
+    return choices[name](*given, **options)
 
 
 def check_options(maker: Callable[..., Any], name: str, options: Collection[str]) -> None:

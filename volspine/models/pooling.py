@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from volspine.anatomy import TARGETS
+from volspine.vocabulary import CHALLENGE, Vocabulary
 
 __all__ = ["GlobalAveragePooling", "Pooling", "TargetAttentionPooling", "position_code"]
 
@@ -31,11 +31,13 @@ class Pooling(nn.Module, ABC):
 
     Args:
         num_features: Features F of a cell, and of each vector that comes out.
+        vocabulary: What is graded.
     """
 
-    def __init__(self, num_features: int) -> None:
+    def __init__(self, num_features: int, vocabulary: Vocabulary = CHALLENGE) -> None:
         super().__init__()
         self.num_features = num_features
+        self.num_targets = len(vocabulary.targets)
 
     @abstractmethod
     def forward(
@@ -50,7 +52,7 @@ class GlobalAveragePooling(Pooling):
     def forward(self, features: Float[Tensor, "B F i j k"]) -> tuple[Float[Tensor, "B T F"], None]:
         """Return the average feature of each study, repeated for every target."""
         average = features.mean(dim=(2, 3, 4))
-        return average[:, None].expand(-1, len(TARGETS), -1), None
+        return average[:, None].expand(-1, self.num_targets, -1), None
 
 
 def position_code(shape: tuple[int, int, int], num_frequencies: int) -> Float[Tensor, "N E"]:
@@ -82,18 +84,26 @@ class TargetAttentionPooling(Pooling):
 
     Args:
         num_features: Features F of a cell.
+        vocabulary: What is graded.
         width: Length D of queries and keys.
         num_frequencies: Wavelengths of the position code for each axis; the finest, 4 over 2 to
             the power of this less one, should not be below two cells.
     """
 
-    def __init__(self, num_features: int, *, width: int = 64, num_frequencies: int = 5) -> None:
-        super().__init__(num_features)
+    def __init__(
+        self,
+        num_features: int,
+        vocabulary: Vocabulary = CHALLENGE,
+        *,
+        width: int = 64,
+        num_frequencies: int = 5,
+    ) -> None:
+        super().__init__(num_features, vocabulary)
         self.num_frequencies = num_frequencies
         self.norm = nn.LayerNorm(num_features)
         self.content = nn.Linear(num_features, width, bias=False)
         self.position = nn.Linear(6 * num_frequencies, width, bias=False)
-        self.queries = nn.Parameter(torch.randn(len(TARGETS), width))
+        self.queries = nn.Parameter(torch.randn(self.num_targets, width))
 
     def forward(
         self, features: Float[Tensor, "B F i j k"]

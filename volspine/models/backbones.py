@@ -30,7 +30,13 @@ from volspine._compat import import_torchvision
 from volspine.errors import ConfigurationError
 from volspine.models.weights import load_weights
 
-__all__ = ["STRIDES", "SUPPORTED_BACKBONES", "Backbone"]
+__all__ = [
+    "STRIDES",
+    "SUPPORTED_BACKBONES",
+    "Backbone",
+    "create_features",
+    "replace_batch_norms",
+]
 
 _EFFICIENTNET = (
     "tf_efficientnetv2_b0",
@@ -55,8 +61,9 @@ _MAXVIT = (
     "maxvit_rmlp_tiny_rw_256",
 )
 _RESNET = ("resnet10t", "resnet14t", "resnet18", "resnet26t", "resnet34", "resnet50")
+_VGG = ("vgg19", "vgg19_bn")
 
-SUPPORTED_BACKBONES = _EFFICIENTNET + _MAXVIT + _RESNET
+SUPPORTED_BACKBONES = _EFFICIENTNET + _MAXVIT + _RESNET + _VGG
 """Names that are offered; every one is held to the same contract by the tests."""
 
 STRIDES = (2, 4, 8, 16, 32)
@@ -64,6 +71,7 @@ STRIDES = (2, 4, 8, 16, 32)
 
 Norm = Literal["group", "batch"]
 _MAX_GROUPS = 8
+_LEAST_CLASSIFIER = 1 / 4096  # Of VGG: one unit in its first layer instead of 4096.
 _PROBE = (64, 64, 64)  # Any volume of whole cells tells where a convolutional network reduces.
 
 
@@ -75,7 +83,8 @@ def _timm_3d() -> ModuleType:
         return importlib.import_module("timm_3d")
 
 
-def _create(name: str, **options: Any) -> Any:
+def create_features(name: str, **options: Any) -> Any:
+    """Return a timm-3d network that gives its maps of features, as published; axes as there."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.meshgrid")  # of the networks named rmlp
         return _timm_3d().create_model(name, features_only=True, **options)
@@ -113,21 +122,21 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         _check(name, shape, stride, fine_slices)
-        extra = {"img_size": _to_timm_axes(shape)} if name in _MAXVIT else {}
-        self.network = _create(
+        self.network = create_features(
             name,
-            out_indices=(STRIDES.index(stride),),
+            out_indices=(STRIDES.index(stride) + (name in _VGG),),  # VGG has a stride of 1 as well.
             in_chans=in_channels,
-            **extra,
+            **_extras(name, shape),
         )
         _drop_unused_blocks(self.network)
+        _keep_last_cells(self.network)
         _mend_same_padding(self.network)
         self.num_features = int(self.network.feature_info.channels()[0])
         self.strides = (stride >> fine_slices, stride, stride)
         if weights is not None:
             load_weights(self.network, Path(weights))
         if norm == "group":
-            _replace_batch_norms(self.network)
+            replace_batch_norms(self.network)
         if fine_slices:
             probe = _to_timm_axes(shape) if name in _MAXVIT else _PROBE
             _spare_slices(self.network, fine_slices, (in_channels, *probe))
@@ -170,6 +179,21 @@ def _check(name: str, shape: Sequence[int], stride: int, fine_slices: int) -> No
             remedy="choose multiples of 32 along each axis, or a convolutional backbone",
             code="VS-CFG-058",
         )
+
+
+def _extras(name: str, shape: Sequence[int]) -> dict[str, Any]:
+    """Return what timm-3d must be told to make one of these networks."""
+    if name in _MAXVIT:
+        return {"img_size": _to_timm_axes(shape)}
+    # timm-3d makes VGG's classifier, of 736 million weights, even where features alone are wanted.
+    return {"mlp_ratio": _LEAST_CLASSIFIER} if name in _VGG else {}
+
+
+def _keep_last_cells(network: nn.Module) -> None:
+    """Let pooling without padding, which is VGG's, keep the odd voxel at an end."""
+    for module in network.modules():
+        if isinstance(module, nn.MaxPool3d) and module.padding == 0:
+            module.ceil_mode = True
 
 
 def _drop_unused_blocks(network: nn.Module) -> None:
@@ -234,12 +258,13 @@ class _GroupNormAct(nn.GroupNorm):
         return result
 
 
-def _replace_batch_norms(module: nn.Module) -> None:
+def replace_batch_norms(module: nn.Module) -> None:
+    """Put a group norm, with its activation, in the place of every batch norm."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm3d):
             setattr(module, name, _GroupNormAct(child))
         else:
-            _replace_batch_norms(child)
+            replace_batch_norms(child)
 
 
 def _spare_slices(network: nn.Module, halvings: int, shape: tuple[int, int, int, int]) -> None:

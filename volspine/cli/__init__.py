@@ -43,6 +43,7 @@ COMMANDS = MappingProxyType(
         "phantom": "write synthetic studies with known truth, laid out as the challenge's",
         "score": "the challenge metric and its four parts, with bootstrap intervals",
         "view": "look at a study in 3D: a window, a picture, a page or a point cloud",
+        "png": "instances as PNG files with a table of their labels, plain or annotated",
         "bundle": "turn checkpoints into a model folder that predict loads",
         "targets": "the vocabulary: 25 conditions and levels, and their grades",
         "doctor": "check this installation, with a remedy for each fault",

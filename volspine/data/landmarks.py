@@ -17,7 +17,7 @@ from volspine.data.rsna import Annotation
 from volspine.dicom.study import Series, Study
 from volspine.types import FloatArray
 
-__all__ = ["points_lps_mm"]
+__all__ = ["is_series_named", "points_lps_mm"]
 
 
 def points_lps_mm(study: Study, annotations: Sequence[Annotation]) -> FloatArray:
@@ -42,14 +42,15 @@ def points_lps_mm(study: Study, annotations: Sequence[Annotation]) -> FloatArray
 
 def _locate(study: Study, mark: Annotation) -> FloatArray:
     for series in study.series:
-        if _is_named(series, mark.series_id):
+        if is_series_named(series, mark.series_id):
             for affine, origin in _slices_numbered(series, mark.instance_number):
                 steps = affine[:3, 0] * mark.x + affine[:3, 1] * mark.y
                 return np.asarray(origin + steps, dtype=np.float64)
     return np.full(3, np.nan)
 
 
-def _is_named(series: Series, series_id: str) -> bool:
+def is_series_named(series: Series, series_id: str) -> bool:
+    """Return whether a table's series id means a series of a study that was read."""
     # In the challenge's files the UID is <study>.<series> and the folder is <series>.
     # A folder of several series gives them its name and a number.
     folder, _, number = series.name.rpartition("-")

@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 from volspine.geometry.stack import Stack
 from volspine.types import FloatArray, VoxelArray
 
-__all__ = ["View", "grey_bytes", "letter_edges", "nearest_slice", "upright_slice"]
+__all__ = ["View", "grey_bytes", "letter_edges", "nearest_slice", "stored_edges", "upright_slice"]
 
 _DIRECTIONS = (("R", "L"), ("A", "P"), ("I", "S"))  # Towards smaller and larger x, y, z in LPS.
 
@@ -89,6 +89,15 @@ def upright_slice(stack: Stack, k: int) -> View:
         row_mm=row_mm,
         column_mm=column_mm,
     )
+
+
+def stored_edges(stack: Stack) -> tuple[str, str, str, str]:
+    """Return what lies at the left, right, top and bottom edge of a slice shown as it is stored."""
+    column_mm, row_mm = stack.affine_lps[:3, 0], stack.affine_lps[:3, 1]
+    across, down = _axes_of(stack)
+    if abs(column_mm[across]) < abs(row_mm[across]):
+        across, down = down, across
+    return (*_ends(across, column_mm), *_ends(down, row_mm))
 
 
 def nearest_slice(stack: Stack, point: FloatArray) -> int:

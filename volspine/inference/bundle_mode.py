@@ -19,7 +19,13 @@ __all__ = ["MODE_OF", "Mode", "check_mode", "level_input", "mode_of", "without_l
 
 Mode = Literal["study", "level"]
 
-MODE_OF: Mapping[str, Mode] = MappingProxyType({"StudyGrader": "study", "LevelGrader": "level"})
+MODE_OF: Mapping[str, Mode] = MappingProxyType(
+    {
+        "StudyGrader": "study",
+        "LevelGrader": "level",
+        "VitGrader": "study",
+    }
+)
 """What each grader of the closed list sees."""
 
 _RECIPE = "recipe.yaml"

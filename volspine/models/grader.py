@@ -34,6 +34,7 @@ from volspine.models.parts import (
     without_weights,
 )
 from volspine.models.pooling import GlobalAveragePooling, Pooling, TargetAttentionPooling
+from volspine.models.vit_grader import VitGrader
 
 __all__ = ["GRADERS", "HEADS", "LINKS", "POOLINGS", "Graded", "StudyGrader", "build_grader"]
 
@@ -105,12 +106,20 @@ class StudyGrader(nn.Module):
         return Graded(self.link(scores), self.link.severity(scores), attention)
 
 
-Grader = StudyGrader | LevelGrader
+Grader = StudyGrader | LevelGrader | VitGrader
 
-GRADERS: Mapping[str, type[Grader]] = {"StudyGrader": StudyGrader, "LevelGrader": LevelGrader}
+GRADERS: Mapping[str, type[Grader]] = {
+    "StudyGrader": StudyGrader,
+    "LevelGrader": LevelGrader,
+    "VitGrader": VitGrader,
+}
 """The graders that a recipe can name."""
 
-_BACKBONES = {"StudyGrader": "backbone", "LevelGrader": "trunk"}
+_BACKBONES = {
+    "StudyGrader": "backbone",
+    "LevelGrader": "trunk",
+    "VitGrader": "stem",
+}
 
 
 def build_grader(recipe: Mapping[str, Any]) -> Grader:

@@ -22,7 +22,7 @@ def test_the_point_stays_on_its_voxel_and_two_mirrors_are_none(place):
     image = mirrored(example)
     i, j, k = image.points[RIGHT].int().tolist()
     assert image.volume[0, i, j, k] == 1.0
-    for once, twice in zip(example, mirrored(image), strict=True):
+    for once, twice in zip(example[:4], mirrored(image)[:4], strict=True):
         assert torch.equal(once, twice)
 
 

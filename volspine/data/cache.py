@@ -3,8 +3,8 @@
 Images are kept as float16 (they were normalised to 0 ... 1.5, so the error is below 0.0005), masks
 as bytes, points as voxel indices: 9 bytes a voxel. They stay in memory, on disk, or both. The name
 of a file on disk is a digest of everything that its content depends on: names, sizes and times of
-the study's files, what the table says of its series, its marks, the grid, and the version of this
-preprocessing. A file that does not read back is made again.
+the study's files, what the table says of its series, its marks, the grid, how it was sampled, and
+the version of this preprocessing. A file that does not read back is made again.
 """
 
 import hashlib
@@ -22,10 +22,11 @@ from volspine.data.landmarks import points_lps_mm
 from volspine.data.rsna import LabelledStudy, naming
 from volspine.dicom.descriptions import described_protocols
 from volspine.dicom.reading import read_study
+from volspine.dicom.study import Study
 from volspine.jobs import atomic_path
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
-from volspine.volume.sample import sample_study
+from volspine.volume.sample import Sampling, check_sampling, sample_study
 
 __all__ = ["PREPROCESSING_VERSION", "GriddedStudy", "StudyCache", "cache_key", "grid_study"]
 
@@ -40,7 +41,7 @@ class GriddedStudy:
     Attributes:
         images: Float16, shape (3, I, J, K), normalised.
         masks: Uint8, shape (3, I, J, K); 1 where measured.
-        points: Shape (25, 3), voxel indices; NaN where not marked.
+        points: Shape (T, 3), voxel indices of each target; NaN where not marked.
     """
 
     images: NDArray[np.float16]
@@ -61,8 +62,15 @@ class GriddedStudy:
         )
 
 
-def grid_study(study: LabelledStudy, grid: Grid) -> GriddedStudy:
+def grid_study(
+    study: LabelledStudy, grid: Grid, *, sampling: Sampling = "resample"
+) -> GriddedStudy:
     """Return a study read from its folder, sampled and normalised.
+
+    Args:
+        study: Where it lies, and its marks.
+        grid: Placed on the study unless it has a centre.
+        sampling: How voxels of series become those of the grid.
 
     Raises:
         VolspineError: If the study cannot be read; the message names it.
@@ -70,13 +78,19 @@ def grid_study(study: LabelledStudy, grid: Grid) -> GriddedStudy:
     with naming(study):
         images = read_study(study.folder)
         # Before decoding, which may drop slices and with them the places of marks.
-        points_mm = points_lps_mm(images, study.annotations)
-        sampled = sample_study(images, grid, normalize=True)
+        points_mm = _marked_mm(images, study)
+        sampled = sample_study(images, grid, normalize=True, sampling=sampling)
     return GriddedStudy(
         images=sampled.images.astype(np.float16),
         masks=sampled.masks.astype(np.uint8),
         points=sampled.grid.index_from_mm(points_mm),
     )
+
+
+def _marked_mm(images: Study, study: LabelledStudy) -> FloatArray:
+    if study.points_mm is None:
+        return points_lps_mm(images, study.annotations)
+    return np.array(study.points_mm, dtype=np.float64).reshape(-1, 3)
 
 
 class StudyCache:
@@ -86,10 +100,22 @@ class StudyCache:
         grid: Placed on each study anew unless it has a centre.
         in_memory: Keep what was used in this process.
         folder: Keep everything there too; None for no disk.
+        sampling: How voxels of series become those of the grid.
+
+    Raises:
+        ConfigurationError: If there is no such sampling.
     """
 
-    def __init__(self, grid: Grid, *, in_memory: bool = True, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        in_memory: bool = True,
+        folder: Path | None = None,
+        sampling: Sampling = "resample",
+    ) -> None:
         self.grid = grid
+        self.sampling = check_sampling(sampling)
         self._folder = folder
         self._kept: dict[str, GriddedStudy] | None = {} if in_memory else None
 
@@ -102,30 +128,36 @@ class StudyCache:
         """
         if self._kept is not None and study.key in self._kept:
             return self._kept[study.key]
-        gridded = self._from_disk(study) if self._folder else grid_study(study, self.grid)
+        gridded = self._from_disk(study) if self._folder else self._made(study)
         if self._kept is not None:
             self._kept[study.key] = gridded
         return gridded
 
     def _from_disk(self, study: LabelledStudy) -> GriddedStudy:
-        path = (self._folder or Path()) / f"{cache_key(study, self.grid)}.npz"
-        kept = _load(path, self.grid.shape)
+        name = cache_key(study, self.grid, sampling=self.sampling)
+        path = (self._folder or Path()) / f"{name}.npz"
+        kept = _load(path, self.grid.shape, len(study.grades))
         if kept is None:
-            kept = grid_study(study, self.grid)
+            kept = self._made(study)
             _save(kept, path)
         return kept
 
+    def _made(self, study: LabelledStudy) -> GriddedStudy:
+        return grid_study(study, self.grid, sampling=self.sampling)
 
-def cache_key(study: LabelledStudy, grid: Grid) -> str:
+
+def cache_key(study: LabelledStudy, grid: Grid, *, sampling: Sampling = "resample") -> str:
     """Return a digest of everything that a study's voxels and points depend on."""
     digest = hashlib.sha256()
-    for part in _inputs(study, grid):
+    for part in _inputs(study, grid, sampling):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:32]
 
 
-def _inputs(study: LabelledStudy, grid: Grid) -> Iterator[str]:
+def _inputs(study: LabelledStudy, grid: Grid, sampling: Sampling) -> Iterator[str]:
     yield f"{PREPROCESSING_VERSION} {grid.spacing_mm} {grid.shape} {grid.center_mm}"
+    if sampling != "resample":  # Whose keys are as they were before there was another.
+        yield sampling
     for path in sorted(study.folder.rglob("*")):
         if path.is_file():
             status = path.stat()
@@ -135,6 +167,8 @@ def _inputs(study: LabelledStudy, grid: Grid) -> Iterator[str]:
         yield f"{series} {protocol.value}"
     for mark in study.annotations:
         yield repr((mark.target.name, mark.series_id, mark.instance_number, mark.x, mark.y))
+    if study.points_mm is not None:
+        yield repr(study.points_mm)
 
 
 def _save(gridded: GriddedStudy, path: Path) -> None:
@@ -142,11 +176,11 @@ def _save(gridded: GriddedStudy, path: Path) -> None:
         np.savez(stream, images=gridded.images, masks=gridded.masks, points=gridded.points)
 
 
-def _load(path: Path, shape: tuple[int, int, int]) -> GriddedStudy | None:
+def _load(path: Path, shape: tuple[int, int, int], targets: int) -> GriddedStudy | None:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             kept = GriddedStudy(arrays["images"], arrays["masks"], arrays["points"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    fits = kept.images.shape == kept.masks.shape == (3, *shape) and kept.points.shape == (25, 3)
-    return kept if fits else None
+    fits = kept.images.shape == kept.masks.shape == (3, *shape)
+    return kept if fits and kept.points.shape == (targets, 3) else None

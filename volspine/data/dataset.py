@@ -8,6 +8,9 @@ A batch is a dict, the same for every model:
     has_point  bool    (B, 25)           marked, and inside the grid
     study_id   list of B texts
 
+Own targets may be more or fewer than 25; their batches also have `partner`, int64 (B, T): which
+target becomes which when the patient is mirrored.
+
 All randomness is a function of (seed, epoch, study), so it depends neither on the number of
 workers nor on where a run was interrupted: the sampler hands out (epoch, index) pairs.
 """
@@ -67,6 +70,8 @@ class StudyDataset(Dataset[Item]):
         epoch, index = place if isinstance(place, tuple) else (0, place)
         study = self.studies[index]
         example = self._cache.get(study).example(study.grades)
+        if study.partner is not None:
+            example = example._replace(partner=torch.tensor(study.partner))
         if self._augment is not None:
             rng = rng_for(self._seed, epoch, study.key)
             example = self._augment(example, rng, self._cache.grid.spacing_mm)
@@ -108,5 +113,6 @@ def collate(items: Sequence[Item]) -> Batch:
     fields = {
         name: torch.stack([getattr(example, name) for example in examples])
         for name in Example._fields
+        if getattr(examples[0], name) is not None
     }
     return {**fields, "study_id": list(keys)}

@@ -4,10 +4,10 @@ Points are voxel indices (i, j, k) of the grid, fractional, voxel centres. Index
 patient's right, so the mirror image reverses i, and every left target becomes a right one:
 
     volume'[:, i] = volume[:, I - 1 - i]
-    grade'[t], point'[t] = grade[m(t)], mirror of point[m(t)],   m = MIRRORED_INDEX.
+    grade'[t], point'[t] = grade[m(t)], mirror of point[m(t)],   m = MIRRORED_INDEX, or `partner`.
 
 Shapes:
-    I, J, K  voxels to the right, to the front and to the head      T  the 25 targets
+    I, J, K  voxels to the right, to the front and to the head      T  the 25 targets, or own ones
 """
 
 from typing import NamedTuple
@@ -32,17 +32,20 @@ class Example(NamedTuple):
         grades: -1 where missing.
         points: Voxel indices of each target; anything where `has_point` is False.
         has_point: Whether the target was marked and lies inside the grid.
+        partner: Of own targets: which becomes which when the patient is mirrored.
     """
 
     volume: Float[Tensor, "6 I J K"]
     grades: Int[Tensor, " T"]
     points: Float[Tensor, "T 3"]
     has_point: Bool[Tensor, " T"]
+    partner: Int[Tensor, " T"] | None = None
 
 
 def mirrored(example: Example) -> Example:
     """Return the mirror image of a patient: volume, grades and points with their sides swapped."""
-    batch = {name: tensor[None] for name, tensor in example._asdict().items()}
+    given = example._asdict().items()
+    batch = {name: tensor[None] for name, tensor in given if tensor is not None}
     return Example(**{name: tensor[0] for name, tensor in mirror_batch(batch).items()})
 
 

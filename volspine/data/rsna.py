@@ -75,6 +75,9 @@ class LabelledStudy:
         annotations: Marks that are not placeholders.
         group: Studies with the same group are never on two sides of a split: the patient.
         key: Unique over all roots in use; equal to `study_id` for a single root.
+        points_mm: Of own targets: where each was marked, LPS millimetres, NaN where it was not;
+            None takes the annotations.
+        partner: Of own targets: which becomes which when the patient is mirrored.
     """
 
     study_id: str
@@ -83,6 +86,8 @@ class LabelledStudy:
     annotations: tuple[Annotation, ...] = ()
     group: str = ""
     key: str = ""
+    points_mm: tuple[tuple[float, float, float], ...] | None = None
+    partner: tuple[int, ...] | None = None
 
 
 @contextlib.contextmanager

@@ -132,9 +132,8 @@ def apply(example: Example, record: TorchioRecord, spacing_mm: Triple) -> Exampl
     images = torch.stack([subject.get_image(p.value).data[0] for p in PROTOCOLS]).float()
     masks = torch.stack([subject.get_image(_mask(p)).data[0] for p in PROTOCOLS]).float()
     moved = torch.tensor(points, dtype=torch.float32)
-    return Example(
+    return example._replace(
         volume=torch.cat([images.clamp(0.0, CEILING) * masks, masks]),
-        grades=example.grades,
         points=moved,
         has_point=example.has_point & within(moved, shape),
     )

@@ -183,9 +183,8 @@ def apply_affine(
     offsets_mm = (example.points - middle) * spacing
     moved_mm = offsets_mm @ torch.tensor(matrix.T, dtype=torch.float32) + torch.tensor(shift_mm)
     points = moved_mm / spacing + middle
-    return Example(
+    return example._replace(
         volume=torch.cat([moved[:NUM_VIEWS] * masks, masks]),
-        grades=example.grades,
         points=points,
         has_point=example.has_point & within(points, shape),
     )

@@ -34,6 +34,7 @@ from volspine.models.parts import (
     without_weights,
 )
 from volspine.models.pooling import GlobalAveragePooling, Pooling, TargetAttentionPooling
+from volspine.models.spineone import SpineOneGrader
 from volspine.models.vit_grader import VitGrader
 
 __all__ = ["GRADERS", "HEADS", "LINKS", "POOLINGS", "Graded", "StudyGrader", "build_grader"]
@@ -106,11 +107,12 @@ class StudyGrader(nn.Module):
         return Graded(self.link(scores), self.link.severity(scores), attention)
 
 
-Grader = StudyGrader | LevelGrader | VitGrader
+Grader = StudyGrader | LevelGrader | VitGrader | SpineOneGrader
 
 GRADERS: Mapping[str, type[Grader]] = {
     "StudyGrader": StudyGrader,
     "LevelGrader": LevelGrader,
+    "SpineOneGrader": SpineOneGrader,
     "VitGrader": VitGrader,
 }
 """The graders that a recipe can name."""
@@ -118,6 +120,7 @@ GRADERS: Mapping[str, type[Grader]] = {
 _BACKBONES = {
     "StudyGrader": "backbone",
     "LevelGrader": "trunk",
+    "SpineOneGrader": "backbone",
     "VitGrader": "stem",
 }
 

@@ -23,6 +23,7 @@ MODE_OF: Mapping[str, Mode] = MappingProxyType(
     {
         "StudyGrader": "study",
         "LevelGrader": "level",
+        "ViewsGrader": "study",
         "SpineOneGrader": "study",
         "VitGrader": "study",
     }

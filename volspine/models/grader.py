@@ -35,6 +35,7 @@ from volspine.models.parts import (
 )
 from volspine.models.pooling import GlobalAveragePooling, Pooling, TargetAttentionPooling
 from volspine.models.spineone import SpineOneGrader
+from volspine.models.views_grader import ViewsGrader
 from volspine.models.vit_grader import VitGrader
 
 __all__ = ["GRADERS", "HEADS", "LINKS", "POOLINGS", "Graded", "StudyGrader", "build_grader"]
@@ -107,11 +108,12 @@ class StudyGrader(nn.Module):
         return Graded(self.link(scores), self.link.severity(scores), attention)
 
 
-Grader = StudyGrader | LevelGrader | VitGrader | SpineOneGrader
+Grader = StudyGrader | LevelGrader | VitGrader | SpineOneGrader | ViewsGrader
 
 GRADERS: Mapping[str, type[Grader]] = {
     "StudyGrader": StudyGrader,
     "LevelGrader": LevelGrader,
+    "ViewsGrader": ViewsGrader,
     "SpineOneGrader": SpineOneGrader,
     "VitGrader": VitGrader,
 }
@@ -120,6 +122,7 @@ GRADERS: Mapping[str, type[Grader]] = {
 _BACKBONES = {
     "StudyGrader": "backbone",
     "LevelGrader": "trunk",
+    "ViewsGrader": "backbone",
     "SpineOneGrader": "backbone",
     "VitGrader": "stem",
 }

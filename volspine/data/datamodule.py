@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -24,12 +24,14 @@ from volspine.errors import ConfigurationError
 from volspine.types import IntArray
 from volspine.volume.grid import Grid
 
-__all__ = ["LoaderPlan", "RsnaDataModule", "SplitPlan", "read_roots"]
+__all__ = ["LoaderPlan", "RsnaDataModule", "SplitPlan", "read_roots", "spread"]
 
 log = logging.getLogger("volspine.data")
 
 _GRID = Grid()
 _SETS = ("train", "val", "test")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,8 @@ class LoaderPlan:
         in_memory: Keep sampled studies in memory (9 bytes a voxel, in every worker).
         cache_dir: Folder that keeps sampled studies between runs; None for none.
         seed: Of order and augmentation.
+        recheck: Training studies, at most, that a test grades too, so that accuracy on studies
+            that were trained on stands beside that on studies that were not; 0 for none.
     """
 
     batch_size: int = 4
@@ -68,6 +72,7 @@ class LoaderPlan:
     in_memory: bool = True
     cache_dir: Path | None = None
     seed: int = 0
+    recheck: int = 80
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.num_workers < 0:
@@ -183,15 +188,25 @@ class RsnaDataModule(pl.LightningDataModule):
             )
         return self._loader("test")
 
+    def training_sample(self) -> DataLoader[Item] | list[DataLoader[Item]]:
+        """Return batches of `loader.recheck` training studies as they are; none for 0."""
+        most = self.loader.recheck
+        return self._loader("train", most=most) if most > 0 else []
+
     def predict_dataloader(self) -> DataLoader[Item]:
         """Return the test batches, for `Trainer.predict`."""
         return self.test_dataloader()
 
     def _loader(
-        self, name: str, *, augment: Augment | None = None, shuffle: bool = False
+        self,
+        name: str,
+        *,
+        augment: Augment | None = None,
+        shuffle: bool = False,
+        most: int | None = None,
     ) -> DataLoader[Item]:
-        plan = self.loader
-        dataset = StudyDataset(self._sets[name], self._cache, augment=augment, seed=plan.seed)
+        plan, studies = self.loader, spread(self._sets[name], most)
+        dataset = StudyDataset(studies, self._cache, augment=augment, seed=plan.seed)
         size = len(dataset)
         # A last batch of one study breaks batch statistics, so it is left out of that epoch.
         drop_last = shuffle and size > plan.batch_size and size % plan.batch_size == 1
@@ -225,6 +240,17 @@ def read_roots(roots: Sequence[Path], *, groups: Path | None = None) -> list[Lab
         study if times[study.study_id] == 1 else replace(study, key=f"{place}-{study.key}")
         for place, study in found
     ]
+
+
+def spread(things: Sequence[T], most: int | None) -> list[T]:
+    """Return at most so many things, evenly spread; all if there is no limit.
+
+    Example:
+        >>> spread("abcdef", 3)
+        ['a', 'c', 'e']
+    """
+    count = len(things) if most is None else min(most, len(things))
+    return [things[n * len(things) // count] for n in range(count)]
 
 
 def with_shuffled_labels(studies: Sequence[LabelledStudy], seed: int) -> list[LabelledStudy]:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from volspine.data.crop_looks import AS_THEY_ARE, Looks
 from volspine.data.crop_root import Locate, crop_root
 from volspine.data.crop_store import VERSION, CropStore, person_name, render_crops
-from volspine.data.datamodule import SplitPlan, read_roots
+from volspine.data.datamodule import SplitPlan, read_roots, spread
 from volspine.data.level_batches import LevelDataset, LevelItem, Seen, collate_levels, cut_batch
 from volspine.data.level_people import CropDraws, CropPeople
 from volspine.data.lightning import pl
@@ -96,11 +96,12 @@ class LevelCrops(pl.LightningDataModule):
             if name not in self._stores and self.studies(name):
                 self._stores[name] = self._filled(name)
 
-    def _filled(self, name: str) -> CropStore:
+    def _filled(self, name: str, *, most: int | None = None) -> CropStore:
         how: dict[str, Any] = {"workers": self.people.workers, "progress": self.progress}
         if self.roots:
-            return crop_root(self._real[name], self.store, locate=self.locate, **how)
-        return render_crops(self.people.specs(name), self.store, **how)
+            studies = spread(self._real[name], most)
+            return crop_root(studies, self.store, locate=self.locate, **how)
+        return render_crops(spread(self.people.specs(name), most), self.store, **how)
 
     def _split(self) -> dict[str, list[LabelledStudy]]:
         studies, plan = read_roots(self.roots, groups=self.plan.groups), self.plan
@@ -154,8 +155,10 @@ class LevelCrops(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[LevelItem]:
         """Return training batches, which begin where the run stands."""
-        order = training_order(self, len(self._stores["train"]), draws=self.draws)
-        return self._loader("train", order, self.looks)
+        store = self._stores["train"]
+        seen = self._seen("train", self.looks, len(SETS) * (self.draws.seed + 1))
+        order = training_order(self, len(store), draws=self.draws)
+        return self._loader(LevelDataset(store, seen), order, persistent=True)
 
     def val_dataloader(self) -> DataLoader[LevelItem] | list[DataLoader[LevelItem]]:
         """Return validation batches, always the same; none without a validation set."""
@@ -175,6 +178,11 @@ class LevelCrops(pl.LightningDataModule):
             )
         return self._fixed("test")
 
+    def training_sample(self) -> DataLoader[LevelItem] | list[DataLoader[LevelItem]]:
+        """Return batches of `draws.recheck` training studies as tests see theirs; none for 0."""
+        most = self.draws.recheck
+        return self._as_tested(self._filled("train", most=most), "train") if most > 0 else []
+
     def predict_dataloader(self) -> DataLoader[LevelItem]:
         """Return the test batches, for `Trainer.predict`."""
         return self.test_dataloader()
@@ -188,22 +196,29 @@ class LevelCrops(pl.LightningDataModule):
         return moved if look is None else cut_batch({**moved, "look": look})
 
     def _fixed(self, name: str) -> DataLoader[LevelItem]:
-        looks = replace(AS_THEY_ARE, jitter=self.looks.jitter * self.draws.located)
-        return self._loader(name, [(0, n) for n in range(len(self._stores[name]))], looks)
+        return self._as_tested(self._stores[name], name)
 
-    def _loader(self, name: str, order: Any, looks: Looks) -> DataLoader[LevelItem]:
-        draws = self.draws
+    def _as_tested(self, store: CropStore, name: str) -> DataLoader[LevelItem]:
         # Sets differ in their seed; what runs are compared on does not depend on theirs.
-        seed = len(SETS) * (draws.seed + 1) if name == "train" else SETS.index(name)
+        looks = replace(AS_THEY_ARE, jitter=self.looks.jitter * self.draws.located)
+        seen = self._seen(name, looks, SETS.index(name))
+        return self._loader(LevelDataset(store, seen), [(0, n) for n in range(len(store))])
+
+    def _seen(self, name: str, looks: Looks, seed: int) -> Seen:
         reader = self.people.reader(name)
-        seen = Seen(looks, self._errors, reader, seed, as_crops=draws.on_device)
+        return Seen(looks, self._errors, reader, seed, as_crops=self.draws.on_device)
+
+    def _loader(
+        self, dataset: LevelDataset, order: Any, *, persistent: bool = False
+    ) -> DataLoader[LevelItem]:
+        draws = self.draws
         return ResumableLoader(
-            LevelDataset(self._stores[name], seen),
+            dataset,
             batch_size=draws.batch_size,
             sampler=order,
             num_workers=draws.num_workers,
             collate_fn=collate_levels,
-            persistent_workers=draws.num_workers > 0 and name == "train",
+            persistent_workers=draws.num_workers > 0 and persistent,
         )
 
 

@@ -84,6 +84,8 @@ class CropDraws:
         on_device: Cut and colour patches on the accelerator rather than in the workers.
         located: Whether validation and test studies lie where a localizer would find them, by
             errors that are always the same, rather than on their true places.
+        recheck: Training studies, at most, that a test grades too, so that accuracy on studies
+            that were trained on stands beside that on studies that were not; 0 for none.
     """
 
     batch_size: int = 8
@@ -92,6 +94,7 @@ class CropDraws:
     seed: int = 0
     on_device: bool = False
     located: bool = True
+    recheck: int = 80
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or min(self.steps, self.num_workers) < 0:

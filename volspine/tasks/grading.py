@@ -33,17 +33,17 @@ from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.models.parts import Graded
-from volspine.tasks.evaluation import Evaluation, evaluate, predictions_csv
+from volspine.tasks.evaluation import Evaluation, Known, evaluate, predictions_csv
+from volspine.tasks.hearing import Hearing, Said
 from volspine.tasks.plain import CHECKPOINT_KEY, parameter_groups, plain_arguments
 from volspine.tasks.schedule import Schedule
-from volspine.types import FloatArray, IntArray
+from volspine.types import FloatArray
 
 __all__ = ["CHECKPOINT_KEY", "GradingTask"]
 
 _SCHEDULE = Schedule()
 
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
-Seen = tuple[Tensor, Tensor, list[str]]
 
 
 class GradingTask(pl.LightningModule):
@@ -87,12 +87,16 @@ class GradingTask(pl.LightningModule):
         self.known: FloatArray | None = None
         self.evaluation: Evaluation | None = None
         self._metric = RsnaMetric()
-        self._seen: list[Seen] = []
+        self._hearing = Hearing()
         self._trained_on: list[str] = []
 
     def forward(self, seen: Any) -> Tensor:
         """Return the probability of every grade, (B, 25, 3), of what the grader reads."""
-        direct: Tensor = self.grader(seen).log_probs.float().exp()
+        return self._averaged(self.grader(seen), seen)
+
+    def _averaged(self, graded: Graded, seen: Any) -> Tensor:
+        """Return probabilities, (B, 25, 3), also of the mirror images where that is asked for."""
+        direct = graded.log_probs.float().exp()
         if not self.average_mirrors:
             return direct
         reflected = self.grader(self.mirrored(seen)).log_probs.float().exp()
@@ -166,18 +170,23 @@ class GradingTask(pl.LightningModule):
         self.log("val/score", terms.pop("total").float(), prog_bar=True)
         self.log_dict({f"val/{name}": value.float() for name, value in terms.items()})
 
+    def on_test_epoch_start(self) -> None:
+        """Forget what was said before."""
+        self._hearing = self._new_hearing()
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Remember what was said about a batch."""
         del batch_idx
-        probabilities = self.reported(self(self.seen(batch)).double())
-        self._seen.append((probabilities, batch["grades"], batch["study_id"]))
+        self._hear(self._hearing, batch)
 
     def on_test_epoch_end(self) -> None:
         """Evaluate beside the prior; write `test_metrics.json` and the predictions."""
-        probabilities, grades, keys = self._recall()
+        said = self._hearing.said()
         if self.known is None:
             self.known = frequencies(self._data().known_grades())
-        result = self.evaluation = evaluate(probabilities, grades, self.known)
+        result = self.evaluation = evaluate(
+            said.probabilities, said.grades, self.known, known=self._recheck(), places=said.places
+        )
         self.log_dict(
             {
                 "test/score": result.score.total,
@@ -187,16 +196,34 @@ class GradingTask(pl.LightningModule):
             }
         )
         if self.trainer.is_global_zero:
-            self._write(result, probabilities, grades, keys)
+            self._write(result, said)
 
-    def _write(
-        self, result: Evaluation, probabilities: FloatArray, grades: IntArray, keys: list[str]
-    ) -> None:
+    def _new_hearing(self) -> Hearing:
+        grid = getattr(self._data(), "grid", None)
+        return Hearing(None if grid is None else grid.spacing_mm)
+
+    def _hear(self, hearing: Hearing, batch: Batch) -> None:
+        seen = self.seen(batch)
+        graded = self.grader(seen)
+        probabilities = self.reported(self._averaged(graded, seen).double())
+        hearing.add(probabilities, graded, batch)
+
+    def _recheck(self) -> Known | None:
+        """Return what is said of some of the studies that were trained on; None of none."""
+        batches, hearing = self._data().training_sample(), self._new_hearing()
+        precision = self.trainer.precision_plugin
+        for batch in batches:
+            moved = self.trainer.strategy.batch_to_device(precision.convert_input(batch))
+            with precision.test_step_context():
+                self._hear(hearing, moved)
+        return hearing.said().known if batches else None
+
+    def _write(self, result: Evaluation, said: Said) -> None:
         folder = self._folder()
-        seen = sum(_fingerprint(key) in set(self._trained_on) for key in keys)
+        seen = sum(_fingerprint(key) in set(self._trained_on) for key in said.keys)
         metrics = {**result.to_dict(), "studies_seen_in_training": seen, "data": self._recipe()}
         write_text(folder / "test_metrics.json", json.dumps(metrics, indent=1) + "\n")
-        write_text(folder / "test_predictions.csv", predictions_csv(probabilities, grades, keys))
+        write_text(folder / "test_predictions.csv", predictions_csv(*said[:3]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in what prediction needs, as plain data."""
@@ -230,14 +257,6 @@ class GradingTask(pl.LightningModule):
         if kept.get("frequencies") is not None:
             self.known = np.asarray(kept["frequencies"], dtype=np.float64)
         self._trained_on = [str(mark) for mark in kept.get("trained_on", [])]
-
-    def _recall(self) -> tuple[FloatArray, IntArray, list[str]]:
-        """Return probabilities, grades and keys of this epoch, in float64, and forget them."""
-        probabilities = torch.cat([p for p, _, _ in self._seen]).cpu().numpy()
-        grades = torch.cat([g for _, g, _ in self._seen]).cpu().numpy()
-        keys = [key for _, _, several in self._seen for key in several]
-        self._seen.clear()
-        return probabilities, grades, keys
 
     def _data(self) -> Any:
         data = getattr(self.trainer, "datamodule", None)

@@ -1,0 +1,146 @@
+"""Estimates: from graded studies to losses, kappa and accuracy, each with its 90 % interval.
+
+    three terms   mean of the weighted log losses of canal, foramina and recesses: the challenge's
+                  score without "any severe", which follows from the canal
+    kappa         quadratic weighted kappa of the most probable grade, targets pooled
+    accuracy      share of the known grades that were given exactly
+
+Intervals hold the middle 90 % of a patient bootstrap (`metrics.bootstrap`): studies are drawn
+whole. Everything that is computed of the same studies with the same seed shares the draws, so
+columns may be subtracted, and the difference has a paired interval.
+
+Shapes:
+    N  studies    T  the 25 targets    R  resamples    C  columns: `LOSSES`
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from volspine.anatomy import TARGETS, Finding, Grade
+from volspine.errors import ConfigurationError
+from volspine.metrics.bootstrap import resample
+from volspine.metrics.ordinal import quadratic_weighted_kappa
+from volspine.metrics.rsna import TERMS, Terms, mean_of_terms, ratio
+from volspine.types import FloatArray, IntArray
+
+__all__ = [
+    "GROUPS",
+    "LEVEL",
+    "LOSSES",
+    "RESAMPLES",
+    "Agreement",
+    "Estimate",
+    "agreement",
+    "estimates",
+    "loss_columns",
+]
+
+LEVEL = 0.90
+"""Share of the bootstrap that an interval holds."""
+
+RESAMPLES = 2000
+"""How often studies are drawn."""
+
+LOSSES = ("three_terms", "total", *TERMS)
+"""Columns of losses: the mean of the three findings, the challenge's score, and its four terms."""
+
+GROUPS = {
+    "all": [t.index for t in TARGETS],
+    **{finding.term: [t.index for t in TARGETS if t.finding is finding] for finding in Finding},
+}
+"""Targets that are pooled, by name: all, and those of each finding."""
+
+
+class Estimate(NamedTuple):
+    """A number and the ends of its 90 % interval; all NaN where there is nothing to judge."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Agreement(NamedTuple):
+    """How well given grades agree with true ones."""
+
+    kappa: Estimate
+    accuracy: Estimate
+
+
+def loss_columns(terms: Terms, *, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
+    """Return `LOSSES` of the studies, then of every resample of them, shape (1 + R, C).
+
+    Args:
+        terms: What each study contributes.
+        resamples: How often studies are drawn.
+        seed: Of the draws.
+
+    Raises:
+        ConfigurationError: If there is no study or no resample.
+    """
+    plain = np.array([list(terms.score().to_dict().values())])
+    drawn = np.concatenate([plain, resample(terms, resamples=resamples, seed=seed)])
+    return np.concatenate([mean_of_terms(drawn[:, 1:4]), drawn], axis=1)
+
+
+def estimates(columns: FloatArray) -> list[Estimate]:
+    """Return each column's first row, with the middle of the other rows as its interval.
+
+    Args:
+        columns: Shape (1 + R, C); NaN in a resample without anything to judge, which is left out.
+
+    Example:
+        >>> estimates(np.array([[5.0], *([n] for n in range(11))]))
+        [Estimate(value=5.0, low=0.5, high=9.5)]
+    """
+    return [_estimate(column) for column in np.asarray(columns, dtype=np.float64).T]
+
+
+def agreement(
+    truth: IntArray, given: IntArray, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Agreement]:
+    """Return kappa and accuracy of each of `GROUPS`.
+
+    Args:
+        truth: Shape (N, T); -1 where there is no grade, and nothing is counted.
+        given: Shape (N, T).
+        resamples: How often studies are drawn.
+        seed: Of the draws.
+
+    Raises:
+        ConfigurationError: If the shapes do not fit, or a given grade does not exist.
+    """
+    if truth.shape != given.shape or truth.shape[1:] != (len(TARGETS),):
+        raise ConfigurationError(
+            f"grades of shapes {truth.shape} and {given.shape} cannot be compared",
+            remedy=f"give two of (N, {len(TARGETS)})",
+            code="VS-CFG-190",
+        )
+    draws = _draws(len(truth), resamples, seed)
+    return {name: _agreement(truth[:, t], given[:, t], draws) for name, t in GROUPS.items()}
+
+
+def _draws(studies: int, resamples: int, seed: int) -> FloatArray:
+    """Return how often each study counts: once, then as drawn; (1 + R, N)."""
+    rng = np.random.default_rng(seed)
+    even = np.full(studies, 1 / max(studies, 1))
+    drawn = rng.multinomial(studies, even, size=resamples)
+    return np.concatenate([np.ones((1, studies)), drawn])
+
+
+def _agreement(truth: IntArray, given: IntArray, draws: FloatArray) -> Agreement:
+    size = len(Grade)
+    known = (truth >= 0)[..., None]
+    cells = np.eye(size**2)[size * np.maximum(truth, 0) + given] * known
+    counts = (draws @ cells.sum(axis=1)).reshape(-1, size, size)
+    kappa = [quadratic_weighted_kappa(one.astype(np.int64)) for one in counts]
+    right = ratio(np.trace(counts, axis1=1, axis2=2), counts.sum(axis=(1, 2)))
+    return Agreement(*estimates(np.stack([np.array(kappa), right], axis=1)))
+
+
+def _estimate(column: FloatArray) -> Estimate:
+    drawn = column[1:][~np.isnan(column[1:])]
+    if not len(drawn) or np.isnan(column[0]):
+        return Estimate(*[float("nan")] * 3)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(column[0]), float(low), float(high))

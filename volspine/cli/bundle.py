@@ -223,6 +223,7 @@ def _graders(arguments: argparse.Namespace) -> _Made:
         phantom_only=not arguments.patients,
         frequencies=np.mean([c.frequencies for c in checkpoints], axis=0),
         grid=first.grid,
+        sampling=first.sampling,
         temperature=_temperature(checkpoints),
     )
     return _Made([checkpoint.state for checkpoint in checkpoints], first.model, card)

@@ -3,8 +3,8 @@
 Images are kept as float16 (they were normalised to 0 ... 1.5, so the error is below 0.0005), masks
 as bytes, points as voxel indices: 9 bytes a voxel. They stay in memory, on disk, or both. The name
 of a file on disk is a digest of everything that its content depends on: names, sizes and times of
-the study's files, what the table says of its series, its marks, the grid, and the version of this
-preprocessing. A file that does not read back is made again.
+the study's files, what the table says of its series, its marks, the grid, how it was sampled, and
+the version of this preprocessing. A file that does not read back is made again.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from volspine.dicom.study import Study
 from volspine.jobs import atomic_path
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
-from volspine.volume.sample import sample_study
+from volspine.volume.sample import Sampling, check_sampling, sample_study
 
 __all__ = ["PREPROCESSING_VERSION", "GriddedStudy", "StudyCache", "cache_key", "grid_study"]
 
@@ -62,8 +62,15 @@ class GriddedStudy:
         )
 
 
-def grid_study(study: LabelledStudy, grid: Grid) -> GriddedStudy:
+def grid_study(
+    study: LabelledStudy, grid: Grid, *, sampling: Sampling = "resample"
+) -> GriddedStudy:
     """Return a study read from its folder, sampled and normalised.
+
+    Args:
+        study: Where it lies, and its marks.
+        grid: Placed on the study unless it has a centre.
+        sampling: How voxels of series become those of the grid.
 
     Raises:
         VolspineError: If the study cannot be read; the message names it.
@@ -72,7 +79,7 @@ def grid_study(study: LabelledStudy, grid: Grid) -> GriddedStudy:
         images = read_study(study.folder)
         # Before decoding, which may drop slices and with them the places of marks.
         points_mm = _marked_mm(images, study)
-        sampled = sample_study(images, grid, normalize=True)
+        sampled = sample_study(images, grid, normalize=True, sampling=sampling)
     return GriddedStudy(
         images=sampled.images.astype(np.float16),
         masks=sampled.masks.astype(np.uint8),
@@ -93,10 +100,22 @@ class StudyCache:
         grid: Placed on each study anew unless it has a centre.
         in_memory: Keep what was used in this process.
         folder: Keep everything there too; None for no disk.
+        sampling: How voxels of series become those of the grid.
+
+    Raises:
+        ConfigurationError: If there is no such sampling.
     """
 
-    def __init__(self, grid: Grid, *, in_memory: bool = True, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        in_memory: bool = True,
+        folder: Path | None = None,
+        sampling: Sampling = "resample",
+    ) -> None:
         self.grid = grid
+        self.sampling = check_sampling(sampling)
         self._folder = folder
         self._kept: dict[str, GriddedStudy] | None = {} if in_memory else None
 
@@ -109,30 +128,36 @@ class StudyCache:
         """
         if self._kept is not None and study.key in self._kept:
             return self._kept[study.key]
-        gridded = self._from_disk(study) if self._folder else grid_study(study, self.grid)
+        gridded = self._from_disk(study) if self._folder else self._made(study)
         if self._kept is not None:
             self._kept[study.key] = gridded
         return gridded
 
     def _from_disk(self, study: LabelledStudy) -> GriddedStudy:
-        path = (self._folder or Path()) / f"{cache_key(study, self.grid)}.npz"
+        name = cache_key(study, self.grid, sampling=self.sampling)
+        path = (self._folder or Path()) / f"{name}.npz"
         kept = _load(path, self.grid.shape, len(study.grades))
         if kept is None:
-            kept = grid_study(study, self.grid)
+            kept = self._made(study)
             _save(kept, path)
         return kept
 
+    def _made(self, study: LabelledStudy) -> GriddedStudy:
+        return grid_study(study, self.grid, sampling=self.sampling)
 
-def cache_key(study: LabelledStudy, grid: Grid) -> str:
+
+def cache_key(study: LabelledStudy, grid: Grid, *, sampling: Sampling = "resample") -> str:
     """Return a digest of everything that a study's voxels and points depend on."""
     digest = hashlib.sha256()
-    for part in _inputs(study, grid):
+    for part in _inputs(study, grid, sampling):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:32]
 
 
-def _inputs(study: LabelledStudy, grid: Grid) -> Iterator[str]:
+def _inputs(study: LabelledStudy, grid: Grid, sampling: Sampling) -> Iterator[str]:
     yield f"{PREPROCESSING_VERSION} {grid.spacing_mm} {grid.shape} {grid.center_mm}"
+    if sampling != "resample":  # Whose keys are as they were before there was another.
+        yield sampling
     for path in sorted(study.folder.rglob("*")):
         if path.is_file():
             status = path.stat()

@@ -1,7 +1,7 @@
 """RsnaDataModule: one or several challenge roots as loaders for fit, validate, test and predict.
 
 What belongs together is set together: `split` says which studies are trained on, `loader` how they
-are fetched and kept, `grid` on what they are sampled, `augment` how they vary.
+are fetched and kept, `grid` on what they are sampled and `sampling` how, `augment` how they vary.
 """
 
 import logging
@@ -23,6 +23,7 @@ from volspine.data.transforms import Augment
 from volspine.errors import ConfigurationError
 from volspine.types import IntArray
 from volspine.volume.grid import Grid
+from volspine.volume.sample import Sampling
 
 __all__ = ["LoaderPlan", "RsnaDataModule", "SplitPlan", "read_roots", "spread"]
 
@@ -94,9 +95,14 @@ class RsnaDataModule(pl.LightningDataModule):
         augment: Applied to training studies; None for none.
         shuffle_labels: Give every training and validation study the labels of another one; a
             model trained so must not beat the prior on the test set, which keeps its own.
+        sampling: How voxels become those of the grid: `resample` interpolates in the middle of
+            each, `cloud` averages the points that land in it.
+
+    Raises:
+        ConfigurationError: If there is no such sampling.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  data have these seven properties
         self,
         root: str | list[str],
         *,
@@ -105,6 +111,7 @@ class RsnaDataModule(pl.LightningDataModule):
         loader: LoaderPlan = LoaderPlan(),
         augment: Augment | None = None,
         shuffle_labels: bool = False,
+        sampling: Sampling = "resample",
     ) -> None:
         super().__init__()
         self.roots = [Path(root)] if isinstance(root, str) else [Path(each) for each in root]
@@ -113,7 +120,9 @@ class RsnaDataModule(pl.LightningDataModule):
         self.loader = loader
         self.augment = augment
         self.shuffle_labels = shuffle_labels
-        self._cache = StudyCache(grid, in_memory=loader.in_memory, folder=loader.cache_dir)
+        self._cache = StudyCache(
+            grid, in_memory=loader.in_memory, folder=loader.cache_dir, sampling=sampling
+        )
         self._sets: dict[str, list[LabelledStudy]] = {}
         self.split = Split((), (), ())
 
@@ -159,6 +168,7 @@ class RsnaDataModule(pl.LightningDataModule):
                 "spacing_mm": [float(step) for step in self.grid.spacing_mm],
                 "shape": [int(size) for size in self.grid.shape],
             },
+            "sampling": self._cache.sampling,
             "preprocessing_version": PREPROCESSING_VERSION,
             "roots": [root.name for root in self.roots],
             "num_studies": {name: len(studies) for name, studies in self._sets.items()},

@@ -6,6 +6,7 @@
      "held_out": {"score": ..., "prior": ..., "studies": ...},
      "frequencies": 25 x 3, "temperature": 25, "calibrated_on": ...,
      "grid": {"spacing_mm": ..., "shape": ...},         in study mode
+     "sampling": "cloud",                               where it is not "resample"
      "localizer": {"people": ..., "validation": ...},   where there is one
      "files": {"weights.safetensors": {"sha256": ..., "bytes": ...}, "recipe.yaml": {...}}}
 """
@@ -25,8 +26,17 @@ from volspine.grades import RESEARCH_USE
 from volspine.inference.held_out import held_out_lines
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
+from volspine.volume.sample import Sampling, check_sampling
 
-__all__ = ["SCHEMA", "Card", "card_from_dict", "card_markdown", "card_to_dict", "grid_from_dict"]
+__all__ = [
+    "SCHEMA",
+    "Card",
+    "card_from_dict",
+    "card_markdown",
+    "card_to_dict",
+    "grid_from_dict",
+    "sampling_from_dict",
+]
 
 SCHEMA = 1
 """Version of the layout of a bundle."""
@@ -53,6 +63,7 @@ class Card:
             labels that training was validated with, or not at all.
         grid: The lattice that a model of study mode sees, without a centre; None in level mode,
             whose model sees native slices.
+        sampling: How the voxels of a study become those of the grid.
         held_out: `score` on studies never trained on, `prior` on the same ones, and `studies`;
             where known also `floor`, `terms`, `kappa` and intervals.
         localizer: What is known of the localizer; empty where there is none.
@@ -64,6 +75,7 @@ class Card:
     phantom_only: bool
     frequencies: FloatArray
     grid: Grid | None = None
+    sampling: Sampling = "resample"
     temperature: FloatArray = field(default_factory=lambda: np.ones(len(TARGETS)))
     calibrated_on: str = ""
     held_out: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +116,7 @@ def card_to_dict(card: Card) -> dict[str, Any]:
         "temperature": np.asarray(card.temperature).tolist(),
         **({"calibrated_on": card.calibrated_on} if card.calibrated_on else {}),
         **_grid_to_dict(card.grid),
+        **({} if card.sampling == "resample" else {"sampling": card.sampling}),
         **({"localizer": dict(card.localizer)} if card.localizer else {}),
         "files": {name: dict(entry) for name, entry in card.files.items()},
     }
@@ -125,6 +138,7 @@ def card_from_dict(data: Mapping[str, Any]) -> Card:
             temperature=np.array(data["temperature"], dtype=np.float64),
             calibrated_on=str(data.get("calibrated_on", "")),
             grid=grid_from_dict(data["grid"]) if "grid" in data else None,
+            sampling=sampling_from_dict(data),
             held_out=dict(data["held_out"]),
             localizer=dict(data.get("localizer", {})),
             files={str(name): dict(entry) for name, entry in data["files"].items()},
@@ -155,6 +169,18 @@ def grid_from_dict(data: Mapping[str, Any]) -> Grid:
     if math.prod(grid.shape) > MAX_VOXELS:
         raise _bad_card(f"a grid of shape {grid.shape} is too large")
     return grid
+
+
+def sampling_from_dict(data: Mapping[str, Any]) -> Sampling:
+    """Return how voxels become those of the grid; `resample` where nothing is said of it.
+
+    Raises:
+        WeightsError: If there is no such sampling.
+    """
+    try:
+        return check_sampling(str(data.get("sampling", "resample")))
+    except VolspineError as error:
+        raise _bad_card(error.message) from error
 
 
 def card_markdown(card: Card) -> str:
@@ -194,16 +220,17 @@ def _markdown_head(card: Card) -> list[str]:
         f"- Trained on: {card.trained_on}",
         *([f"- Temperature fitted on: {card.calibrated_on}"] if card.calibrated_on else []),
         *(f"- {line}" for line in held_out_lines(card.held_out)),
-        f"- Mode: {_input_in_words(card.grid)}; preprocessing version {PREPROCESSING_VERSION}",
+        f"- Mode: {_input_in_words(card)}; preprocessing version {PREPROCESSING_VERSION}",
         f"- Weights sha256: `{card.weights_sha256}`",
         *_markdown_localizer(card),
     ]
 
 
-def _input_in_words(grid: Grid | None) -> str:
-    if grid is None:
+def _input_in_words(card: Card) -> str:
+    if card.grid is None:
         return "level; native slices around each target, which the localizer finds"
-    return f"study; {grid.shape} voxels of {grid.spacing_mm} mm, right, front and head"
+    size = f"{card.grid.shape} voxels of {card.grid.spacing_mm} mm, right, front and head"
+    return f"study; {size}" + "; means of clouds of points" * (card.sampling == "cloud")
 
 
 def _markdown_localizer(card: Card) -> list[str]:

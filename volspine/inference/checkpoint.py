@@ -19,11 +19,12 @@ from torch import Tensor
 from volspine.data.cache import PREPROCESSING_VERSION
 from volspine.errors import ConfigurationError, WeightsError
 from volspine.inference.bundle_mode import level_input, mode_of
-from volspine.inference.card import grid_from_dict
+from volspine.inference.card import grid_from_dict, sampling_from_dict
 from volspine.models.localizer import Localizer, build_localizer
 from volspine.models.point_refiner import PointRefiner, build_refiner
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
+from volspine.volume.sample import Sampling
 
 __all__ = [
     "Checkpoint",
@@ -50,6 +51,7 @@ class Checkpoint:
         frequencies: Shape (25, 3); of the grades in the training split.
         facts: What else is known about the training: roots, numbers of studies, version.
         temperature: Shape (25,), as fitted on held-out studies; None where it was not.
+        sampling: How the voxels of a study became those of the grid.
     """
 
     state: dict[str, Tensor]
@@ -58,6 +60,7 @@ class Checkpoint:
     frequencies: FloatArray
     facts: Mapping[str, Any]
     temperature: FloatArray | None = None
+    sampling: Sampling = "resample"
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -157,13 +160,17 @@ def same_kind(checkpoints: list[Checkpoint]) -> Checkpoint:
     """
     first = checkpoints[0]
     for other in checkpoints[1:]:
-        if (other.model, other.grid) != (first.model, first.grid):
+        if _kind(other) != _kind(first):
             raise ConfigurationError(
-                "the checkpoints are of different models or grids",
+                "the checkpoints are of different models, grids or samplings",
                 remedy="make an ensemble of checkpoints of one recipe",
                 code="VS-CFG-062",
             )
     return first
+
+
+def _kind(checkpoint: Checkpoint) -> tuple[Mapping[str, Any], Grid | None, Sampling]:
+    return checkpoint.model, checkpoint.grid, checkpoint.sampling
 
 
 def _load(path: Path) -> Mapping[str, Any]:
@@ -201,6 +208,7 @@ def _checkpoint(kept: Mapping[str, Any], state: Mapping[str, Any], path: Path) -
         frequencies=np.array(kept["frequencies"], dtype=np.float64),
         facts={"version": kept["version"], **data},
         temperature=_temperature(kept.get("temperature")),
+        sampling=sampling_from_dict(data),
     )
 
 

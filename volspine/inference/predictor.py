@@ -163,7 +163,7 @@ def _reader(bundle: Bundle, device: torch.device) -> Reader:
         return LevelReader(members, bundle.doubt)
     if bundle.card.grid is None:
         raise WeightsError("the model has no grid", code="VS-WGT-012")
-    return StudyReader(members, bundle.card.grid)
+    return StudyReader(members, bundle.card.grid, bundle.card.sampling)
 
 
 def predict(

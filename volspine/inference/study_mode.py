@@ -26,7 +26,7 @@ from volspine.inference.run import Answer, Run
 from volspine.inference.shown import Unseen, as_seen, mean_look, unseen_targets, why_unseen
 from volspine.models.mirror import mirror_volume
 from volspine.volume.grid import Grid
-from volspine.volume.sample import SampledStudy, sample_study
+from volspine.volume.sample import SampledStudy, Sampling, sample_study
 
 __all__ = ["StudyReader"]
 
@@ -38,15 +38,17 @@ class StudyReader:
     Attributes:
         members: The networks.
         grid: What they see, without a centre.
+        sampling: How the voxels of a study become those of the grid; as in training.
     """
 
     members: Members
     grid: Grid
+    sampling: Sampling = "resample"
 
     def read(self, run: Run) -> Answer:
         """Return what the networks say of a study."""
         with run.timings.measure("sample"):
-            sampled = sample_study(run.study, self.grid, normalize=True)
+            sampled = sample_study(run.study, self.grid, normalize=True, sampling=self.sampling)
         missing = missing_views(run.usable, sampled)
         reasons = reasons_not_shown(missing)
         if all(reasons):

@@ -5,28 +5,47 @@ overlap (tilted axial blocks) are averaged, each weighted by how many slices dee
 lies, so that no seam shows; nothing is interpolated between stacks. Of several series of a protocol
 one is taken (`choose`); another one fills in only where it adds a good part. Series that lie in
 different frames of reference are never fused (`frames`). What was taken, and why, is recorded.
+Instead of being interpolated a series can also go as a cloud of points (`cloud_grid`).
 
 Shapes:
     X, Y, Z  voxels of the grid, RAS order      3  protocols, in the order of `PROTOCOLS`
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.study import Series, Study
+from volspine.errors import ConfigurationError
 from volspine.geometry.stack import Stack
 from volspine.types import BoolArray, FloatArray, VoxelArray
 from volspine.volume.choose import Candidate, ranked, why_first
+from volspine.volume.cloud_grid import grid_of_series
 from volspine.volume.frames import in_one_frame, series_apart
 from volspine.volume.grid import Grid, coverage_mm, graded_stacks
 from volspine.volume.image import resample
 from volspine.volume.normalize import normalize as normalized
 from volspine.volume.placement import even_affine, measured, uneven_index
 
-__all__ = ["Choice", "SampledStudy", "sample_series", "sample_stack", "sample_study"]
+__all__ = [
+    "SAMPLINGS",
+    "Choice",
+    "SampledStudy",
+    "Sampling",
+    "check_sampling",
+    "sample_series",
+    "sample_stack",
+    "sample_study",
+]
+
+Sampling = Literal["resample", "cloud"]
+"""`resample` interpolates at the middle of each voxel of the grid; `cloud` averages the points that
+land in it."""
 
 MIN_GAIN = 0.2
 """A further series is merged if it adds at least this part of what the first one measured."""
@@ -75,7 +94,11 @@ class SampledStudy:
 
 
 def sample_study(
-    study: Study, grid: Grid | None = None, *, normalize: bool = False
+    study: Study,
+    grid: Grid | None = None,
+    *,
+    normalize: bool = False,
+    sampling: Sampling = "resample",
 ) -> SampledStudy:
     """Return the three protocols of a study on one grid.
 
@@ -83,19 +106,28 @@ def sample_study(
         study: With at least one stack, of whatever protocol.
         grid: Placed in the middle of what the study covers if it has no centre.
         normalize: Scale each series by itself (see `volspine.volume.normalize`); else raw values.
+        sampling: How the voxels of a series become those of the grid.
 
     Raises:
+        ConfigurationError: If there is no such sampling.
         GeometryError: If the grid has no centre and the study no stack.
         PixelError: If a series cannot be decoded.
     """
+    on_grid = SAMPLINGS[check_sampling(sampling)]
     apart = {series.protocol for series in series_apart(study)}
     together = in_one_frame(study)
     for stack in graded_stacks(together):
         _ = stack.voxels  # Decoding may drop slices, and with them coverage.
     placed = (grid or Grid()).centered_on(together)
     layers = [
-        _layer(together, protocol, placed, normalize=normalize, has_more=protocol in apart)
-        for protocol in PROTOCOLS
+        _layer(
+            [Candidate(series, *on_grid(series, placed)) for series in together.by_protocol(each)],
+            each,
+            placed.shape,
+            normalize=normalize,
+            has_more=each in apart,
+        )
+        for each in PROTOCOLS
     ]
     return SampledStudy(
         images=np.stack([image for image, _, _ in layers]),
@@ -105,14 +137,33 @@ def sample_study(
     )
 
 
+def check_sampling(name: str) -> Sampling:
+    """Return the name of a sampling if it is one.
+
+    Raises:
+        ConfigurationError: If it is not.
+    """
+    for known in SAMPLINGS:
+        if name == known:
+            return known
+    raise ConfigurationError(
+        f"there is no sampling {name[:20]!r}",
+        remedy=f"choose one of {', '.join(SAMPLINGS)}",
+        code="VS-CFG-230",
+    )
+
+
 def _layer(
-    study: Study, protocol: Protocol, grid: Grid, *, normalize: bool, has_more: bool
+    candidates: list[Candidate],
+    protocol: Protocol,
+    shape: tuple[int, int, int],
+    *,
+    normalize: bool,
+    has_more: bool,
 ) -> tuple[VoxelArray, BoolArray, Choice]:
     """Return the image, the mask and the choice of one protocol."""
-    order = ranked(
-        [Candidate(series, *sample_series(series, grid)) for series in study.by_protocol(protocol)]
-    )
-    image, mask = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
+    order = ranked(candidates)
+    image, mask = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.bool_)
     used: list[str] = []
     first_size = 0
     for candidate in order:
@@ -158,6 +209,11 @@ def sample_series(series: Series, grid: Grid) -> tuple[VoxelArray, BoolArray]:
     mask = weight > 0
     np.divide(total, weight, out=total, where=mask)
     return total, mask
+
+
+SAMPLINGS: Mapping[Sampling, Callable[[Series, Grid], tuple[VoxelArray, BoolArray]]] = (
+    MappingProxyType({"resample": sample_series, "cloud": grid_of_series})
+)
 
 
 def sample_stack(stack: Stack, grid: Grid) -> tuple[VoxelArray, BoolArray]:

@@ -135,7 +135,7 @@ class RsnaDataModule(pl.LightningDataModule):
         """
         if self._sets:
             return
-        studies = read_roots(self.roots, groups=self.plan.groups)
+        studies = self.labelled()
         self.split = self._split(studies)
         by_key = {study.key: study for study in studies}
         sets = {name: [by_key[key] for key in getattr(self.split, name)] for name in _SETS}
@@ -143,6 +143,10 @@ class RsnaDataModule(pl.LightningDataModule):
             sets["train"] = with_shuffled_labels(sets["train"], self.loader.seed)
             sets["val"] = with_shuffled_labels(sets["val"], self.loader.seed)
         self._sets = sets
+
+    def labelled(self) -> list[LabelledStudy]:
+        """Return every study that has labels and images."""
+        return read_roots(self.roots, groups=self.plan.groups)
 
     def _split(self, studies: Sequence[LabelledStudy]) -> Split:
         plan = self.plan

@@ -37,6 +37,7 @@ from volspine.models.pooling import GlobalAveragePooling, Pooling, TargetAttenti
 from volspine.models.spineone import SpineOneGrader
 from volspine.models.views_grader import ViewsGrader
 from volspine.models.vit_grader import VitGrader
+from volspine.vocabulary import CHALLENGE, vocabulary_from_dict
 
 __all__ = ["GRADERS", "HEADS", "LINKS", "POOLINGS", "Graded", "StudyGrader", "build_grader"]
 
@@ -56,13 +57,14 @@ class StudyGrader(nn.Module):
         link: Name in `LINKS`, or a dict with options.
         shape: Voxels of the volume along i (to the patient's right), j (to anterior), k (up).
         in_channels: Channels of the volume.
+        targets: Own targets as plain data, see `volspine.vocabulary`; the challenge's if omitted.
 
     Raises:
         ConfigurationError: If a part is not offered or does not take an option.
         WeightsError: If a weights file of the backbone is missing, damaged or of another network.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one grader has these seven properties
         self,
         *,
         backbone: Part = "tf_efficientnetv2_b0",
@@ -71,8 +73,11 @@ class StudyGrader(nn.Module):
         link: Part = "cumulative",
         shape: Sequence[int] = (32, 96, 144),
         in_channels: int = 2 * len(PROTOCOLS),
+        targets: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self.vocabulary = CHALLENGE if targets is None else vocabulary_from_dict(targets)
+        own = {} if targets is None else {"targets": self.vocabulary.to_dict()}
         self.hyperparameters: dict[str, Any] = {
             "backbone": plain_part(backbone),
             "pooling": plain_part(pooling),
@@ -80,14 +85,16 @@ class StudyGrader(nn.Module):
             "link": plain_part(link),
             "shape": [int(n) for n in shape],
             "in_channels": in_channels,
+            **own,
         }
         name, options = split_part(backbone)
         check_options(Backbone, name, options)
         self.backbone = Backbone(name, shape=shape, in_channels=in_channels, **options)
         features = self.backbone.num_features
-        self.link = build_part(LINKS, "link", link)
-        self.pooling: Pooling = build_part(POOLINGS, "pooling", pooling, features)
-        self.head = build_part(HEADS, "head", head, features, self.link.num_scores)
+        known = self.vocabulary
+        self.link = build_part(LINKS, "link", link, known)
+        self.pooling: Pooling = build_part(POOLINGS, "pooling", pooling, features, known)
+        self.head = build_part(HEADS, "head", head, features, self.link.num_scores, known)
 
     @property
     def recipe(self) -> dict[str, Any]:

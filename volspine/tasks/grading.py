@@ -100,7 +100,7 @@ class GradingTask(pl.LightningModule):
         if not self.average_mirrors:
             return direct
         reflected = self.grader(self.mirrored(seen)).log_probs.float().exp()
-        both: Tensor = (direct + mirror_targets(reflected)) / 2
+        both: Tensor = (direct + self.swapped(reflected)) / 2
         return both
 
     def seen(self, batch: Batch) -> Any:
@@ -117,6 +117,14 @@ class GradingTask(pl.LightningModule):
         parts: dict[str, Tensor] = self.loss(graded, batch, mirrored)
         return parts
 
+    def swapped(self, values: Tensor) -> Tensor:
+        """Return values (B, T, ...) of mirror images with left and right put back."""
+        return mirror_targets(values)
+
+    def learned(self) -> FloatArray:
+        """Return the frequencies of the grades that training may use, shape (T, K)."""
+        return frequencies(self._data().known_grades())
+
     def reported(self, probabilities: Tensor) -> Tensor:
         """Return probabilities as a report gives them."""
         return probabilities
@@ -128,7 +136,7 @@ class GradingTask(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Learn the prior of the training split, start from it, and write the split down."""
-        self.known = frequencies(self._data().known_grades())
+        self.known = self.learned()
         start_from = getattr(getattr(self.grader, "link", None), "start_from", None)
         if start_from is not None and self.trainer.ckpt_path is None:
             start_from(torch.tensor(self.known, dtype=torch.float32))
@@ -183,7 +191,7 @@ class GradingTask(pl.LightningModule):
         """Evaluate beside the prior; write `test_metrics.json` and the predictions."""
         said = self._hearing.said()
         if self.known is None:
-            self.known = frequencies(self._data().known_grades())
+            self.known = self.learned()
         result = self.evaluation = evaluate(
             said.probabilities, said.grades, self.known, known=self._recheck(), places=said.places
         )

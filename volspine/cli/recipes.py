@@ -21,6 +21,7 @@ __all__ = ["Kind", "kind_of"]
 _LOCALIZER, _LOCALIZER_OPTION = "localizer", "--model.localizer"
 _REFINER, _REFINER_OPTION = "refiner", "--model.refiner"
 _LEVEL_GRADER = "LevelGrader"
+_GRID = ("shape", "spacing_mm")
 
 
 class Kind(NamedTuple):
@@ -60,8 +61,9 @@ def kind_of(arguments: Sequence[str]) -> Kind:
     from volspine.data.datamodule import RsnaDataModule
     from volspine.tasks.grading import GradingTask
 
-    link = ("data.grid.shape", "model.grader.init_args.shape")
-    return Kind(GradingTask, RsnaDataModule, "val/score", (link,))
+    # A link to an argument that a grader does not take is no link.
+    links = tuple((f"data.grid.{name}", f"model.grader.init_args.{name}") for name in _GRID)
+    return Kind(GradingTask, RsnaDataModule, "val/score", links)
 
 
 def _names_localizer(arguments: Sequence[str]) -> bool:

@@ -21,10 +21,10 @@ Shapes:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from volspine.anatomy import PROTOCOLS, TARGETS, Finding, Side
@@ -37,6 +37,7 @@ from volspine.models.parts import (
     HEADS,
     LINKS,
     Graded,
+    Marks,
     Part,
     build_part,
     check_options,
@@ -46,7 +47,7 @@ from volspine.models.parts import (
     without_weights,
 )
 
-__all__ = ["BOX_MM", "CONDITIONS", "DetectGrader", "Marks"]
+__all__ = ["BOX_MM", "CONDITIONS", "DetectGrader"]
 
 CONDITIONS: Mapping[str, tuple[Finding, ...]] = {
     **{finding.name.lower(): (finding,) for finding in Finding},
@@ -63,18 +64,6 @@ BOX_MM: Mapping[str, tuple[float, float, float]] = {
 
 _TRUNK = "vgg19_bn"
 _STRIDE = 4
-
-
-class Marks(NamedTuple):
-    """Where the targets of a training batch are.
-
-    Attributes:
-        points: Voxel indices (i, j, k); anything where unknown.
-        has_point: Where they are known.
-    """
-
-    points: Float[Tensor, "B T 3"]
-    has_point: Bool[Tensor, "B T"]
 
 
 class DetectGrader(nn.Module):

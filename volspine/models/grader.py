@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from volspine.anatomy import PROTOCOLS
 from volspine.models.backbones import Backbone
+from volspine.models.detect_grader import DetectGrader
 from volspine.models.level_grader import LevelGrader
 from volspine.models.parts import (
     HEADS,
@@ -115,11 +116,12 @@ class StudyGrader(nn.Module):
         return Graded(self.link(scores), self.link.severity(scores), attention)
 
 
-Grader = StudyGrader | LevelGrader | VitGrader | SpineOneGrader | ViewsGrader
+Grader = StudyGrader | LevelGrader | DetectGrader | VitGrader | SpineOneGrader | ViewsGrader
 
 GRADERS: Mapping[str, type[Grader]] = {
     "StudyGrader": StudyGrader,
     "LevelGrader": LevelGrader,
+    "DetectGrader": DetectGrader,
     "ViewsGrader": ViewsGrader,
     "SpineOneGrader": SpineOneGrader,
     "VitGrader": VitGrader,
@@ -129,6 +131,7 @@ GRADERS: Mapping[str, type[Grader]] = {
 _BACKBONES = {
     "StudyGrader": "backbone",
     "LevelGrader": "trunk",
+    "DetectGrader": "trunk",
     "ViewsGrader": "backbone",
     "SpineOneGrader": "backbone",
     "VitGrader": "stem",

@@ -23,6 +23,7 @@ __all__ = [
     "HEADS",
     "LINKS",
     "Graded",
+    "Marks",
     "Part",
     "build_part",
     "check_options",
@@ -66,6 +67,18 @@ class Graded(NamedTuple):
     seen: Bool[Tensor, "B V"] | None = None
     points: Float[Tensor, "B T 3"] | None = None
     extras: Mapping[str, Tensor] | None = None
+
+
+class Marks(NamedTuple):
+    """Where the targets of a training batch are.
+
+    Attributes:
+        points: Voxel indices (i, j, k) of the volume; anything where unknown.
+        has_point: Where they are known.
+    """
+
+    points: Float[Tensor, "B T 3"]
+    has_point: Bool[Tensor, "B T"]
 
 
 def plain_part(part: Part) -> Part:

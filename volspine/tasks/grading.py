@@ -32,7 +32,7 @@ from volspine.jobs import write_text
 from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
-from volspine.models.parts import Graded
+from volspine.models.parts import Graded, Marks
 from volspine.tasks.evaluation import Evaluation, Known, evaluate, predictions_csv
 from volspine.tasks.hearing import Hearing, Said
 from volspine.tasks.plain import CHECKPOINT_KEY, parameter_groups, plain_arguments
@@ -111,6 +111,15 @@ class GradingTask(pl.LightningModule):
         """Return what the grader would read of the same patients' mirror images."""
         return mirror_volume(seen)
 
+    def taught(self, batch: Batch) -> Graded:
+        """Return what the grader says in training; one that takes marks is told where to look."""
+        if not getattr(self.grader, "takes_marks", False) or "points" not in batch:
+            untold: Graded = self.grader(self.seen(batch))
+            return untold
+        marks = Marks(batch["points"], batch["has_point"])
+        told: Graded = self.grader(self.seen(batch), marks)
+        return told
+
     def losses(self, graded: Graded, batch: Batch) -> dict[str, Tensor]:
         """Return `loss` and its parts; the mirror images are graded where that is asked for."""
         mirrored = self.grader(self.mirrored(self.seen(batch))) if self.loss.mirror else None
@@ -157,7 +166,7 @@ class GradingTask(pl.LightningModule):
         del batch_idx
         # Dropout then depends on seed and step alone, and a resumed run repeats an unbroken one.
         torch.manual_seed(1_000_003 * self.seed + self.global_step)
-        graded = self.grader(self.seen(batch))
+        graded = self.taught(batch)
         parts = self.losses(graded._replace(log_probs=graded.log_probs.float()), batch)
         size = len(batch["study_id"])
         named = {f"train/{name}": value.detach() for name, value in parts.items()}

@@ -11,6 +11,7 @@ lives in one folder:
     RUN/split.json                      who was trained on
     RUN/checkpoints/best.ckpt, last.ckpt
     RUN/logs/version_*/                 metrics.csv and TensorBoard events
+    RUN/run.json                        what it cost, and what it was made with
     RUN/test_metrics.json, test_predictions.csv
 
 Nothing in a checkpoint is executed: it is opened with `weights_only=True`, and what it says about
@@ -41,6 +42,7 @@ from volspine.errors import ConfigurationError, WeightsError
 from volspine.grades import RESEARCH_USE
 from volspine.jobs import write_text
 from volspine.tasks.callbacks import PartTimer, StopOnNonFiniteLoss
+from volspine.tasks.run_record import RunRecord
 
 __all__ = ["find_checkpoint", "run_lightning"]
 
@@ -109,9 +111,9 @@ class _Cli(LightningCLI):
         return {name: set(skipped) for name, skipped in _COMMANDS.items()}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Tell the grader the shape of the grid, where there is a grader."""
-        for source, target in self.kind.links:
-            parser.link_arguments(source, target, compute_fn=list)
+        """Tell the grader the shape of the grid, and own targets, where there is a grader."""
+        for source, target, made in self.kind.links:
+            parser.link_arguments(source, target, compute_fn=made)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, turning every complaint into one line.
@@ -153,6 +155,9 @@ class _Cli(LightningCLI):
             self.datamodule.progress = _show_progress
         monitor = self.kind.monitor if self._chooses() else None
         ours = _callbacks(root, monitor=monitor, logs=config.logger is not False)
+        if self.subcommand == "fit":
+            told = self.config[self.subcommand].get("config") or []
+            ours.append(RunRecord([str(path) for path in told]))
         if config.max_time is not None:
             ours.append(PartTimer(config.max_time))
             kwargs["max_time"] = None

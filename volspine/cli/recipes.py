@@ -2,13 +2,14 @@
 
     model: {grader: a LevelGrader}   LevelGradingTask on LevelCrops
     model: {grader: another}         GradingTask on RsnaDataModule; also where none is there
+    data: {labels: ...}              OwnGradingTask on OwnDataModule: own targets, as a file says
     model: {localizer: ...}          LocalizationTask on PhantomMaps
     model: {refiner: ...}            RefinementTask on RefinerPatches
 
 The list is closed. A recipe is only looked at here; everything in it is checked when it is parsed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,11 @@ __all__ = ["Kind", "kind_of"]
 
 _LOCALIZER, _LOCALIZER_OPTION = "localizer", "--model.localizer"
 _REFINER, _REFINER_OPTION = "refiner", "--model.refiner"
+_LABELS, _LABELS_OPTION = "labels", "--data.labels"
 _LEVEL_GRADER = "LevelGrader"
-_GRID = ("shape", "spacing_mm")
+
+
+Link = tuple[str, str, Callable[[Any], Any]]
 
 
 class Kind(NamedTuple):
@@ -31,18 +35,20 @@ class Kind(NamedTuple):
         task: The LightningModule.
         data: The LightningDataModule.
         monitor: Logged value that is least for the best checkpoint.
-        links: Options of the data that are also options of the model.
+        links: Options of the data that are also options of the model, and how one is made from
+            the other.
     """
 
     task: type[pl.LightningModule]
     data: type[pl.LightningDataModule]
     monitor: str
-    links: tuple[tuple[str, str], ...] = ()
+    links: tuple[Link, ...] = ()
 
 
 def kind_of(arguments: Sequence[str]) -> Kind:
     """Return which task the options and the recipes they name configure."""
-    models = [_model_of(path) for path in _recipes(arguments)]
+    recipes = [_read(path) for path in _recipes(arguments)]
+    models = [_part(recipe, "model") for recipe in recipes]
     if _names_localizer(arguments) or any(_LOCALIZER in model for model in models):
         from volspine.data.phantom_maps import PhantomMaps
         from volspine.tasks.localization import LocalizationTask
@@ -58,12 +64,20 @@ def kind_of(arguments: Sequence[str]) -> Kind:
         from volspine.tasks.level_grading import LevelGradingTask
 
         return Kind(LevelGradingTask, LevelCrops, "val/score")
+    link = ("data.grid.shape", "model.grader.init_args.shape", list)
+    # A link to an argument that a grader does not take is no link.
+    spacing = ("data.grid.spacing_mm", "model.grader.init_args.spacing_mm", list)
+    if _names_labels(arguments) or any(_LABELS in _part(recipe, "data") for recipe in recipes):
+        from volspine.data.own_datamodule import OwnDataModule
+        from volspine.data.own_tables import targets_of_file
+        from volspine.tasks.own_grading import OwnGradingTask
+
+        told = ("data.labels.targets", "model.grader.init_args.targets", targets_of_file)
+        return Kind(OwnGradingTask, OwnDataModule, "val/score", (link, told))
     from volspine.data.datamodule import RsnaDataModule
     from volspine.tasks.grading import GradingTask
 
-    # A link to an argument that a grader does not take is no link.
-    links = tuple((f"data.grid.{name}", f"model.grader.init_args.{name}") for name in _GRID)
-    return Kind(GradingTask, RsnaDataModule, "val/score", links)
+    return Kind(GradingTask, RsnaDataModule, "val/score", (link, spacing))
 
 
 def _names_localizer(arguments: Sequence[str]) -> bool:
@@ -72,6 +86,10 @@ def _names_localizer(arguments: Sequence[str]) -> bool:
 
 def _names_refiner(arguments: Sequence[str]) -> bool:
     return any(word.startswith(_REFINER_OPTION) for word in arguments)
+
+
+def _names_labels(arguments: Sequence[str]) -> bool:
+    return any(word.startswith(_LABELS_OPTION) for word in arguments)
 
 
 def _names_level_grader(arguments: Sequence[str]) -> bool:
@@ -98,11 +116,15 @@ def _recipes(arguments: Sequence[str]) -> Iterator[Path]:
             yield Path(value or following)
 
 
-def _model_of(path: Path) -> dict[str, Any]:
-    """Return a recipe's `model`; nothing where the parser will find fault with the recipe."""
+def _read(path: Path) -> dict[str, Any]:
+    """Return a recipe; nothing where the parser will find fault with it."""
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    model = recipe.get("model") if isinstance(recipe, dict) else None
-    return model if isinstance(model, dict) else {}
+    return recipe if isinstance(recipe, dict) else {}
+
+
+def _part(recipe: Mapping[str, Any], name: str) -> dict[str, Any]:
+    part = recipe.get(name)
+    return part if isinstance(part, dict) else {}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import sys
 
@@ -76,6 +77,18 @@ def test_a_run_leaves_configuration_split_logs_and_checkpoints_in_its_folder(run
     assert {"val/score", "train/loss"} <= set(header.split(","))
 
 
+def test_a_run_says_what_it_cost_and_what_it_was_made_with_but_not_where(run, home):
+    record = json.loads((run / "run.json").read_text())
+    assert record["recipes"] == ["recipe.yaml"]
+    assert record["parameters"] == 25 * 13 + 6  # One linear layer, and two cuts for each finding.
+    assert (record["epochs"], record["steps"], record["parts"]) == (1, 2, 1)
+    assert (record["device"], record["devices"], record["precision"]) == ("cpu", 1, "32-true")
+    assert 0 < record["seconds"]["wall"] < 600
+    assert record["seconds"]["processor"] > 0
+    assert str(home) not in json.dumps(record)
+    assert platform.node() not in json.dumps(record)
+
+
 def test_test_after_fit_prints_score_and_prior_and_keeps_the_fits_configuration(run, home, capsys):
     before = (run / "config.yaml").read_bytes()
     assert type_in(home, "test", "--ckpt_path=best") == 0
@@ -95,6 +108,9 @@ def test_a_run_is_resumed_where_it_stopped(run, volspine, tmp_path):
     place = find_checkpoint("last", tmp_path / "run")
     steps = torch.load(place, weights_only=True)["global_step"]
     assert steps == 4  # Two epochs of two batches, of which the first was not done again.
+    before, after = (json.loads((f / "run.json").read_text()) for f in (run, tmp_path / "run"))
+    assert (after["epochs"], after["steps"], after["parts"]) == (2, 4, 2)
+    assert after["seconds"]["processor"] > before["seconds"]["processor"] > 0
     (logs,) = sorted((tmp_path / "run" / "logs").iterdir())[-1:]
     lines = (logs / "metrics.csv").read_text().splitlines()
     column = lines[0].split(",").index("epoch")

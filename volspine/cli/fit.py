@@ -111,9 +111,9 @@ class _Cli(LightningCLI):
         return {name: set(skipped) for name, skipped in _COMMANDS.items()}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Tell the grader the shape of the grid, where there is a grader."""
-        for source, target in self.kind.links:
-            parser.link_arguments(source, target, compute_fn=list)
+        """Tell the grader the shape of the grid, and own targets, where there is a grader."""
+        for source, target, made in self.kind.links:
+            parser.link_arguments(source, target, compute_fn=made)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, turning every complaint into one line.

@@ -1,11 +1,12 @@
-"""The ordinal link against a softmax: the same grader, studies, steps and seeds, one link or other.
+"""The ordinal links against a softmax: the same grader, studies, steps and seeds, each link.
 
     python experiments/link_against_softmax.py STORE --out LINKS --seeds 0 1 2
 
 STORE is a folder of crops as `volspine.data.crop_store` writes them; labels are those of a single
-reader. The two links are paired over seeds and over the studies that both are tested on. A softmax
-becomes the default only if it wins with an interval that excludes 0. LINKS/rows holds what was run;
-LINKS/links.md holds the table. It says nothing about patients.
+reader. Two links are paired over seeds and over the studies that both are tested on. A softmax
+becomes the default only if it wins with an interval that excludes 0. `scaled` is the cumulative
+link whose noise is as wide as a second score says. LINKS/rows holds what was run; LINKS/links.md
+holds the table. It says nothing about patients.
 """
 
 import argparse
@@ -28,7 +29,8 @@ from proof.tables import Cell, commit, provenance, table
 
 from volspine.phantom.spec import Noise
 
-LINKS = {"cumulative": FULL, "softmax": "softmax"}
+LINKS = {"cumulative": FULL, "scaled": "scaled", "softmax": "softmax"}
+PAIRS = (("cumulative", "softmax"), ("scaled", "softmax"), ("scaled", "cumulative"))
 
 
 def main() -> None:
@@ -44,7 +46,9 @@ def main() -> None:
         for link, name in LINKS.items():
             found[link].append(level_row(bench, name, VARIANTS[name], seed))
         one = {link: rows[-1:] for link, rows in found.items()}
-        print(f"seed {seed}: cumulative less softmax {difference(bench, one)[0]}", flush=True)
+        for pair in PAIRS:
+            gap = difference(bench, one, *pair)[0]
+            print(f"seed {seed}: {' less '.join(pair)} {gap}", flush=True)
     text = report(bench, found)
     (settings.out / "links.md").write_text(text + "\n", encoding="utf-8")
     print(f"\n{text}")
@@ -54,17 +58,18 @@ def report(bench: Bench, found: dict[str, list[Row]]) -> str:
     """Return the table, the verdict, and where they come from."""
     head = ("link", *COLUMNS, "kappa, all", "range of three terms over seeds")
     rows = [cells(bench, link, rows) for link, rows in found.items()]
-    gap = difference(bench, found)
-    rows.append(["cumulative less softmax", *gap, "-", "-"])
+    gaps = {pair: difference(bench, found, *pair) for pair in PAIRS}
+    rows += [[" less ".join(pair), *gap, "-", "-"] for pair, gap in gaps.items()]
     s = bench.settings
     note = (
         f"{len(bench.pool.rows)} studies, {s.steps} steps of {s.batch}, learning rate {s.rate:g}, "
         f"{s.trunk}, labels of reader `{s.reader}`; tested on {len(bench.test.rows)} `rsna_like` "
         f"of seed {s.test_seed} at jittered points; losses are means over "
         f"{len(s.seeds)} seeds, 90 % bootstrap over studies ({RESAMPLES} draws), paired in the "
-        "last row"
+        "differences"
     )
-    return "\n\n".join([table(head, rows), verdict(gap[0]), provenance(s.seeds, note=note)])
+    said = " ".join(verdict(*pair, gap[0]) for pair, gap in gaps.items())
+    return "\n\n".join([table(head, rows), said, provenance(s.seeds, note=note)])
 
 
 def cells(bench: Bench, link: str, rows: list[Row]) -> list[Cell]:
@@ -85,19 +90,19 @@ def terms_of(bench: Bench, rows: list[Row]) -> Reported:
     return averaged([reported(row.probabilities, labels) for row in rows])
 
 
-def difference(bench: Bench, found: dict[str, list[Row]]) -> list[Estimate]:
-    """Return cumulative less softmax in every column; below 0 the cumulative link is better."""
-    one, other = (columns(terms_of(bench, found[link])) for link in LINKS)
-    return estimates(one - other)
+def difference(bench: Bench, found: dict[str, list[Row]], one: str, other: str) -> list[Estimate]:
+    """Return one link less another in every column; below 0 the first is better."""
+    first, second = (columns(terms_of(bench, found[link])) for link in (one, other))
+    return estimates(first - second)
 
 
-def verdict(gap: Estimate) -> str:
-    """Return what follows for the default, from cumulative less softmax."""
+def verdict(one: str, other: str, gap: Estimate) -> str:
+    """Return what follows from one link less another."""
     if gap.low > 0:
-        return "The softmax wins by more than the interval: it should become the default."
+        return f"The {other} link beats the {one} one by more than the interval."
     if gap.high < 0:
-        return "The cumulative link wins by more than the interval; it stays the default."
-    return "The interval includes 0: no link wins, and the cumulative one stays the default."
+        return f"The {one} link beats the {other} one by more than the interval."
+    return f"Of the {one} and the {other} link neither wins: the interval includes 0."
 
 
 if __name__ == "__main__":

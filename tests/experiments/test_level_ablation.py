@@ -213,13 +213,13 @@ def test_nobody_is_tested_who_was_trained_on(store):
         bench_of(parser.parse_args([str(folder), *options]))
 
 
-def test_softmax_becomes_the_default_only_if_it_wins_by_more_than_the_interval():
+def test_a_link_beats_another_only_if_the_interval_excludes_zero():
     from link_against_softmax import verdict
     from proof.measures import Estimate
 
-    assert "should become the default" in verdict(Estimate(0.02, 0.01, 0.03))
-    assert "no link wins" in verdict(Estimate(0.02, -0.01, 0.05))
-    assert "cumulative link wins" in verdict(Estimate(-0.02, -0.03, -0.01))
+    assert verdict("a", "b", Estimate(0.02, 0.01, 0.03)).startswith("The b link beats the a one")
+    assert "neither wins" in verdict("a", "b", Estimate(0.02, -0.01, 0.05))
+    assert verdict("a", "b", Estimate(-0.02, -0.03, -0.01)).startswith("The a link beats the b one")
 
 
 @pytest.mark.slow

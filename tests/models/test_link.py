@@ -13,6 +13,7 @@ from volspine.errors import ConfigurationError
 from volspine.models.link import (
     MIN_GAP,
     CumulativeLink,
+    ScaledLink,
     SoftmaxLink,
     SpacecutterLink,
     cutpoints_from_frequencies,
@@ -189,13 +190,41 @@ def test_every_target_can_have_cutpoints_of_its_own() -> None:
     assert len({round(c, 5) for c in link.cutpoints[:, 0].tolist()}) == 25
 
 
+def test_twice_the_width_halves_every_distance_to_a_cutpoint() -> None:
+    link = ScaledLink(frequencies=(0.5, 0.25, 0.25))  # cutpoints 0 and log 3
+    narrow = 3 * math.atanh(-math.log(2) / 3)
+    said = link(torch.tensor([1.0, narrow]).expand(1, len(TARGETS), 2)).exp()[0, 0]
+    below = [1 / (1 + math.exp((1.0 - c) / 2)) for c in (0.0, math.log(3))]
+    expected = [below[0], below[1] - below[0], 1 - below[1]]
+    assert said.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@given(SEVERITIES)
+def test_a_scaled_link_without_a_second_score_is_the_cumulative_one(severity: float) -> None:
+    given = torch.tensor([severity, 0.0]).expand(1, len(TARGETS), 2)
+    torch.testing.assert_close(ScaledLink()(given), CumulativeLink()(given[..., :1]))
+
+
+@given(st.floats(-30, 30), st.floats(-100, 100))
+def test_probabilities_sum_to_one_however_wide_the_noise_is(severity: float, narrow: float) -> None:
+    said = ScaledLink()(torch.tensor([severity, narrow]).expand(1, len(TARGETS), 2)).exp()
+    torch.testing.assert_close(said.sum(dim=-1), torch.ones(1, len(TARGETS)))
+
+
+def test_a_wide_scaled_link_can_doubt_both_ends_more_than_the_middle() -> None:
+    wide = ScaledLink()(torch.tensor([0.0, -100.0]).expand(1, len(TARGETS), 2)).exp()[0, 0]
+    assert wide[0] > 0.45
+    assert wide[2] > 0.45
+    assert wide[1] < 0.1
+
+
 def test_softmax_severity_is_the_expected_grade() -> None:
     link = SoftmaxLink()
     given_scores = torch.tensor([0.25, 0.25, 0.5]).log().expand(1, 25, 3)
     torch.testing.assert_close(link.severity(given_scores), torch.full((1, 25), 1.25))
 
 
-@pytest.mark.parametrize("link", [CumulativeLink(), SpacecutterLink(), SoftmaxLink()])
+@pytest.mark.parametrize("link", [CumulativeLink(), ScaledLink(), SpacecutterLink(), SoftmaxLink()])
 def test_links_compute_in_float32_inside_autocast(link: torch.nn.Module) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         values = torch.randn(2, 25, link.num_scores).bfloat16()

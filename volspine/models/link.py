@@ -7,13 +7,15 @@ logistic noise around the severity says how likely each interval is (McCullagh, 
     P(grade <= k) = sigmoid(cutpoint[k] - severity)
 
 In `CumulativeLink` cutpoints cannot cross, since their gaps have a floor, and no probability
-underflows, since the arithmetic stays in log space. `SpacecutterLink` is the same model as the
-spacecutter package computes it, and `SoftmaxLink` the unordered alternative that it must beat.
+underflows, since the arithmetic stays in log space. There the noise is as wide for every study;
+in `ScaledLink` a second score says how wide it is, so that a target can be between normal and
+severe and likely neither moderate nor sure. `SpacecutterLink` is the first model as the spacecutter
+package computes it, and `SoftmaxLink` the unordered alternative that it must beat.
 
 Shapes:
     B  studies in the batch      T  targets: one per condition, level and side
     C  cutpoints of a target     K  grades of a target, C + 1 of them, 0 (normal) to C (severe)
-    S  scores of a target: one for an ordinal link, K for softmax
+    S  scores of a target: one for an ordinal link, two with a scale, K for softmax
 """
 
 import math
@@ -34,6 +36,7 @@ __all__ = [
     "MIN_GAP",
     "CumulativeLink",
     "Link",
+    "ScaledLink",
     "SoftmaxLink",
     "SpacecutterLink",
     "cutpoints_from_frequencies",
@@ -48,11 +51,13 @@ Frequencies = Sequence[float] | Sequence[Sequence[float]]
 
 _SMALLEST_GAP = 1e-6  # What float32 still resolves between cutpoints of ordinary size.
 _CLAMP = 1e-15  # spacecutter's own floor under a likelihood.
+_WIDEST = 3.0  # Logarithm of how many times wider, or narrower, than usual noise can be.
 
 
 def grade_log_probs(
     severity: Float[Tensor, "B T"],
     cutpoints: Float[Tensor, "T C"],
+    precision: Float[Tensor, "B T"] | None = None,
 ) -> Float[Tensor, "B T K"]:
     """Return the log-probability of every grade.
 
@@ -65,6 +70,8 @@ def grade_log_probs(
     Args:
         severity: Latent severity of each target; unitless, larger is worse.
         cutpoints: Grade boundaries on the severity axis, increasing along `C`.
+        precision: One over the width of the noise, in units of the logistic distribution's own;
+            1 if omitted.
 
     Returns:
         Natural logarithms; their exponentials sum to one over the last axis.
@@ -74,10 +81,12 @@ def grade_log_probs(
         >>> [round(x, 3) for x in p.flatten().tolist()]
         [0.269, 0.462, 0.269]
     """
-    margin = cutpoints - severity[..., None]  # B T C
+    margin, gap = cutpoints - severity[..., None], cutpoints.diff()  # B T C, T C-1
+    if precision is not None:
+        margin, gap = margin * precision[..., None], gap * precision[..., None]
     at_most, above = F.logsigmoid(margin), F.logsigmoid(-margin)
-    gap = cutpoints.diff().clamp_min(_SMALLEST_GAP)
-    log_gap = torch.log(-torch.expm1(-gap))  # T C-1, log(1 - exp(a - b))
+    gap = gap.clamp_min(_SMALLEST_GAP)
+    log_gap = torch.log(-torch.expm1(-gap))  # log(1 - exp(a - b))
     inner = at_most[..., 1:] + above[..., :-1] + log_gap
     return torch.cat([at_most[..., :1], inner, above[..., -1:]], dim=-1)
 
@@ -189,10 +198,30 @@ class CumulativeLink(Link):
         shift = self.level_scale * self.deviation.float()[self.finding, self.level]
         return cutpoints + shift[:, None]
 
-    def forward(self, scores: Float[Tensor, "B T 1"]) -> Float[Tensor, "B T K"]:
+    def forward(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T K"]:
         """Return log-probabilities; see `grade_log_probs`."""
         with torch.autocast(scores.device.type, enabled=False):
             return grade_log_probs(scores[..., 0].float(), self.cutpoints)
+
+
+class ScaledLink(CumulativeLink):
+    """Cumulative logistic link with noise as wide as the study deserves.
+
+    The location-scale model of McCullagh (1980): P(grade <= k) = sigmoid((cutpoint[k] - severity)
+    / width). The second score is the logarithm of 1 / width, softly bounded so that the width is
+    between 1/20 and 20. Scores of zero predict what `CumulativeLink` does.
+
+    Args: those of `CumulativeLink`.
+    """
+
+    num_scores = 2
+
+    def forward(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T K"]:
+        """Return log-probabilities; see `grade_log_probs`."""
+        with torch.autocast(scores.device.type, enabled=False):
+            severity, narrow = scores.float().unbind(dim=-1)
+            precision = (_WIDEST * torch.tanh(narrow / _WIDEST)).exp()
+            return grade_log_probs(severity, self.cutpoints, precision)
 
 
 class SpacecutterLink(Link):

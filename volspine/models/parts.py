@@ -17,7 +17,7 @@ from torch import Tensor
 
 from volspine.errors import ConfigurationError
 from volspine.models.heads import Head, LinearHead, SharedHead
-from volspine.models.link import CumulativeLink, Link, SoftmaxLink, SpacecutterLink
+from volspine.models.link import CumulativeLink, Link, ScaledLink, SoftmaxLink, SpacecutterLink
 
 __all__ = [
     "HEADS",
@@ -36,6 +36,7 @@ __all__ = [
 HEADS: Mapping[str, type[Head]] = {"shared": SharedHead, "linear": LinearHead}
 LINKS: Mapping[str, type[Link]] = {
     "cumulative": CumulativeLink,
+    "scaled": ScaledLink,
     "spacecutter": SpacecutterLink,
     "softmax": SoftmaxLink,
 }

@@ -57,7 +57,8 @@ class Detector(nn.Module):
         num_targets: How many.
         in_channels: Channels of the volume.
         channels: Features of the three scales, from fine to coarse.
-        shrink: Voxels along i, j, k that are averaged first; a cell is then twice as long.
+        shrink: Voxels along i, j, k that are averaged first, powers of two; a cell is then twice as
+            long.
 
     Raises:
         ConfigurationError: If a number of features or voxels is impossible.
@@ -161,10 +162,11 @@ def peak_points(
 
 
 def _check(channels: Sequence[int], shrink: Sequence[int]) -> None:
-    if len(channels) != 3 or len(shrink) != 3 or min(*channels, *shrink) < 1:
+    fits = len(channels) == len(shrink) == 3 and min(*channels, *shrink) > 0
+    if not fits or any(n & (n - 1) for n in shrink):  # cell_strides knows powers of two alone.
         raise ConfigurationError(
             f"a detector of {list(channels)} channels that shrinks by {list(shrink)} is impossible",
-            remedy="give three numbers of features and three numbers of voxels, all positive",
+            remedy="give three positive numbers of features and three powers of two",
             code="VS-CFG-201",
         )
 

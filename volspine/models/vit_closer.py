@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from volspine.anatomy import TARGETS, Finding, Side
+from volspine.models.parts import Marks
 from volspine.models.vit_tokens import PatchTokens, Stem, Transformer, VitOptions
 
-__all__ = ["CloserLook", "CloserOptions", "regions"]
+__all__ = ["CloserLook", "CloserOptions", "places_near", "regions"]
 
 _START = 0.02
 
@@ -111,3 +112,20 @@ def regions(
     flat = inside.reshape(len(volume), -1, *inside.shape[3:])
     cut = F.grid_sample(volume.float(), flat, align_corners=False)  # B C T*a b c
     return cut.reshape(*cut.shape[:2], len(TARGETS), *shape).transpose(1, 2)
+
+
+def places_near(
+    found: Float[Tensor, "B T 3"], marks: Marks, reach: Sequence[float]
+) -> Float[Tensor, "B T 3"]:
+    """Return where to look in training: what was found near its mark, else a place near the mark.
+
+    Args:
+        found: Where each target was found, as voxel indices (i, j, k).
+        marks: Where it is; without a mark, what was found stays.
+        reach: How far from the mark is near, in voxels along i, j, k. Other places are drawn evenly
+            within it.
+    """
+    within = torch.tensor(reach, device=found.device)
+    near = ((found - marks.points).abs() <= within).all(dim=-1)
+    drawn = marks.points + (2 * torch.rand_like(found) - 1) * within
+    return torch.where((near | ~marks.has_point)[..., None], found, drawn)

@@ -27,13 +27,14 @@ from volspine.models.parts import (
     HEADS,
     LINKS,
     Graded,
+    Marks,
     Part,
     build_part,
     plain_part,
     unknown_name,
 )
 from volspine.models.pooling import TargetAttentionPooling
-from volspine.models.vit_closer import CloserLook, CloserOptions
+from volspine.models.vit_closer import CloserLook, CloserOptions, places_near
 from volspine.models.vit_tokens import STEMS, PatchTokens, Stem, Transformer, VitOptions
 
 __all__ = ["VitGrader", "expected_points"]
@@ -43,6 +44,9 @@ _CHANNELS = 2 * len(PROTOCOLS)
 
 class VitGrader(nn.Module):
     """Grade a whole study by a transformer of its patches.
+
+    In training the closer look is taken where a target was found if that is near its mark, else
+    near the mark: it learns from the first step on, and from what it will see later.
 
     Args:
         stem: `patch`: tokens are linear in their voxels; `convolutional`: the hybrid, whose tokens
@@ -57,6 +61,8 @@ class VitGrader(nn.Module):
         ConfigurationError: If a part is not offered or does not take an option, or patches do not
             fill the volume.
     """
+
+    takes_marks = True
 
     def __init__(
         self,
@@ -99,18 +105,22 @@ class VitGrader(nn.Module):
         """Plain data from which `grader.build_grader` makes the same network without weights."""
         return {"grader": type(self).__name__, **self.hyperparameters}
 
-    def forward(self, volume: Float[Tensor, "B C I J K"]) -> Graded:
+    def forward(self, volume: Float[Tensor, "B C I J K"], marks: Marks | None = None) -> Graded:
         """Return the grades of a batch of studies, and where each target was found.
 
         Args:
             volume: Normalised images of the protocols, then their masks; see `anatomy.PROTOCOLS`.
+            marks: In training, where targets are.
         """
         heard = self.transformer(self.tokens(volume)).transpose(1, 2)
         seen, attention = self.pooling(heard.reshape(*heard.shape[:2], *self.tokens.cells))
         points = expected_points(attention, self.patch)
         if self.closer is not None:
             # Where to look is learned from where marks are, not from what is said of the region.
-            seen = torch.cat([seen, self.closer(volume, points.detach())], dim=-1)
+            places = points.detach()
+            if marks is not None:
+                places = places_near(places, marks, [n / 4 for n in self.closer.region])
+            seen = torch.cat([seen, self.closer(volume, places)], dim=-1)
         scores = self.head(seen)
         return Graded(self.link(scores), self.link.severity(scores), attention, points=points)
 

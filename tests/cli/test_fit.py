@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.data import made_roots
+from tests.tasks.made_graders import TinyGrader
 from volspine.cli import main
 from volspine.cli.fit import find_checkpoint
 from volspine.data import cache
@@ -80,7 +81,7 @@ def test_a_run_leaves_configuration_split_logs_and_checkpoints_in_its_folder(run
 def test_a_run_says_what_it_cost_and_what_it_was_made_with_but_not_where(run, home):
     record = json.loads((run / "run.json").read_text())
     assert record["recipes"] == ["recipe.yaml"]
-    assert record["parameters"] == 25 * 13 + 6  # One linear layer, and two cuts for each finding.
+    assert record["parameters"] == sum(p.numel() for p in TinyGrader().parameters())
     assert (record["epochs"], record["steps"], record["parts"]) == (1, 2, 1)
     assert (record["device"], record["devices"], record["precision"]) == ("cpu", 1, "32-true")
     assert 0 < record["seconds"]["wall"] < 600

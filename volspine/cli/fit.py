@@ -12,7 +12,7 @@ lives in one folder:
     RUN/checkpoints/best.ckpt, last.ckpt
     RUN/logs/version_*/                 metrics.csv and TensorBoard events
     RUN/run.json                        what it cost, and what it was made with
-    RUN/test_metrics.json, test_predictions.csv
+    RUN/test_metrics.json, test_predictions.csv, test_places.csv
 
 Nothing in a checkpoint is executed: it is opened with `weights_only=True`, and what it says about
 classes is not read; the model comes from the recipe.

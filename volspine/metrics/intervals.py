@@ -20,7 +20,6 @@ import numpy as np
 from volspine.anatomy import TARGETS, Finding, Grade
 from volspine.errors import ConfigurationError
 from volspine.metrics.bootstrap import resample
-from volspine.metrics.ordinal import quadratic_weighted_kappa
 from volspine.metrics.rsna import TERMS, Terms, mean_of_terms, ratio
 from volspine.types import FloatArray, IntArray
 
@@ -47,7 +46,10 @@ LOSSES = ("three_terms", "total", *TERMS)
 
 GROUPS = {
     "all": [t.index for t in TARGETS],
-    **{finding.term: [t.index for t in TARGETS if t.finding is finding] for finding in Finding},
+    **{
+        finding.name.lower(): [t.index for t in TARGETS if t.finding is finding]
+        for finding in Finding
+    },
 }
 """Targets that are pooled, by name: all, and those of each finding."""
 
@@ -133,9 +135,17 @@ def _agreement(truth: IntArray, given: IntArray, draws: FloatArray) -> Agreement
     known = (truth >= 0)[..., None]
     cells = np.eye(size**2)[size * np.maximum(truth, 0) + given] * known
     counts = (draws @ cells.sum(axis=1)).reshape(-1, size, size)
-    kappa = [quadratic_weighted_kappa(one.astype(np.int64)) for one in counts]
     right = ratio(np.trace(counts, axis1=1, axis2=2), counts.sum(axis=(1, 2)))
-    return Agreement(*estimates(np.stack([np.array(kappa), right], axis=1)))
+    return Agreement(*estimates(np.stack([_kappas(counts), right], axis=1)))
+
+
+def _kappas(counts: FloatArray) -> FloatArray:
+    """Return what `metrics.ordinal.quadratic_weighted_kappa` says of each of (R, K, K) counts."""
+    grades = np.arange(counts.shape[1])
+    distance = (grades[:, None] - grades) ** 2
+    chance = counts.sum(axis=2)[:, :, None] * counts.sum(axis=1)[:, None, :]
+    expected = (distance * chance).sum(axis=(1, 2)) / np.maximum(counts.sum(axis=(1, 2)), 1)
+    return np.asarray(1 - ratio((distance * counts).sum(axis=(1, 2)), expected))
 
 
 def _estimate(column: FloatArray) -> Estimate:

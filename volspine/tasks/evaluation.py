@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from volspine.anatomy import TARGETS
+from volspine.anatomy import TARGETS, Finding
 from volspine.challenge import MISSING, PROBABILITY_COLUMNS, row_id
 from volspine.decide import decide
 from volspine.metrics.bootstrap import Interval
@@ -34,12 +34,17 @@ from volspine.metrics.intervals import (
     estimates,
     loss_columns,
 )
-from volspine.metrics.landmarks import LandmarkScores, landmark_scores_by_finding
+from volspine.metrics.landmarks import (
+    LandmarkScores,
+    landmark_scores_by_finding,
+    point_errors,
+    wrong_level,
+)
 from volspine.metrics.reliability import Reliability, reliability
 from volspine.metrics.rsna import RsnaScore, rsna_terms
 from volspine.types import FloatArray, IntArray
 
-__all__ = ["Evaluation", "Known", "Places", "evaluate", "predictions_csv"]
+__all__ = ["Evaluation", "Known", "Places", "evaluate", "places_csv", "predictions_csv"]
 
 _PLACES = ("num_true", "num_found", "median_mm", "p95_mm", "detected_5mm", "detected_10mm",
            "wrong_level")  # fmt: skip
@@ -215,7 +220,7 @@ def evaluate(
         majority=_accuracies(grades, commonest, seed),
         training={} if known is None else _accuracies(known.grades, _most(known), seed),
         training_studies=0 if known is None else len(known.grades),
-        places={} if places is None else landmark_scores_by_finding(*places),
+        places={} if places is None else _by_name(places),
     )
 
 
@@ -237,12 +242,34 @@ def predictions_csv(probabilities: FloatArray, grades: IntArray, keys: Sequence[
     return text.getvalue()
 
 
+def places_csv(places: Places, keys: Sequence[str]) -> str:
+    """Return how far off each target was looked for, as CSV: a row for each with a true place.
+
+    Args:
+        places: Where targets were found and are; `error_mm` is empty where one was not found.
+        keys: N names of studies.
+    """
+    errors, wrong = point_errors(*places), wrong_level(*places)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row_id", "error_mm", "at_wrong_level"])
+    for n, t in np.argwhere(np.isfinite(places.true_mm).all(axis=-1)).tolist():
+        found = "" if math.isnan(errors[n, t]) else f"{errors[n, t]:.2f}"
+        writer.writerow([row_id(keys[n], TARGETS[t]), found, int(wrong[n, t])])
+    return text.getvalue()
+
+
 def _accuracies(grades: IntArray, given: IntArray, seed: int) -> dict[str, Estimate]:
     return {name: e.accuracy for name, e in agreement(grades, given, seed=seed).items()}
 
 
 def _most(known: Known) -> IntArray:
     return known.probabilities.argmax(axis=-1)
+
+
+def _by_name(places: Places) -> dict[str, LandmarkScores]:
+    names = ("all", *(finding.name.lower() for finding in Finding))
+    return dict(zip(names, landmark_scores_by_finding(*places).values(), strict=True))
 
 
 def _told(found: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:

@@ -33,7 +33,7 @@ from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.models.parts import Graded, Marks
-from volspine.tasks.evaluation import Evaluation, Known, evaluate, predictions_csv
+from volspine.tasks.evaluation import Evaluation, Known, evaluate, places_csv, predictions_csv
 from volspine.tasks.hearing import Hearing, Said
 from volspine.tasks.plain import CHECKPOINT_KEY, parameter_groups, plain_arguments
 from volspine.tasks.schedule import Schedule
@@ -197,7 +197,7 @@ class GradingTask(pl.LightningModule):
         self._hear(self._hearing, batch)
 
     def on_test_epoch_end(self) -> None:
-        """Evaluate beside the prior; write `test_metrics.json` and the predictions."""
+        """Evaluate beside the prior; write `test_metrics.json`, predictions and places."""
         said = self._hearing.said()
         if self.known is None:
             self.known = self.learned()
@@ -238,9 +238,12 @@ class GradingTask(pl.LightningModule):
     def _write(self, result: Evaluation, said: Said) -> None:
         folder = self._folder()
         seen = sum(_fingerprint(key) in set(self._trained_on) for key in said.keys)
+        known = {} if self.known is None else {"frequencies_of_training": self.known.tolist()}
         metrics = {**result.to_dict(), "studies_seen_in_training": seen, "data": self._recipe()}
-        write_text(folder / "test_metrics.json", json.dumps(metrics, indent=1) + "\n")
+        write_text(folder / "test_metrics.json", json.dumps(metrics | known, indent=1) + "\n")
         write_text(folder / "test_predictions.csv", predictions_csv(*said[:3]))
+        if said.places is not None:
+            write_text(folder / "test_places.csv", places_csv(said.places, said.keys))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in what prediction needs, as plain data."""

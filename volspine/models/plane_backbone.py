@@ -92,7 +92,7 @@ class _PlaneConv(nn.Conv3d):
             self.weight[..., 0],
             self.bias,
             self.stride[:2],
-            self.padding[:2],  # type: ignore[arg-type]  # a tuple: timm gives no names here
+            self.padding[:2],
             self.dilation[:2],
             self.groups,
         )

@@ -42,13 +42,15 @@ class PositionAttention(nn.Module):
     def weights(self, maps: Float[Tensor, "N F j k"]) -> Float[Tensor, "N M M"]:
         """Return how much each cell, by row, gathers from every cell; rows sum to one."""
         scores = self.query(maps).flatten(2).transpose(1, 2) @ self.key(maps).flatten(2)
-        return scores.float().softmax(dim=-1)
+        weights: Tensor = scores.float().softmax(dim=-1)
+        return weights
 
     def forward(self, maps: Float[Tensor, "N F j k"]) -> Float[Tensor, "N F j k"]:
         """Return the maps with what was gathered added."""
         values = self.value(maps).flatten(2)
         gathered = values @ self.weights(maps).transpose(1, 2).to(values.dtype)
-        return maps + self.gamma * gathered.view_as(maps)
+        added: Tensor = self.gamma * gathered.view_as(maps)
+        return maps + added
 
 
 class ChannelAttention(nn.Module):
@@ -62,12 +64,14 @@ class ChannelAttention(nn.Module):
         """Return how much each channel, by row, gathers from every channel; rows sum to one."""
         cells = maps.flatten(2)
         energy = (cells @ cells.transpose(1, 2)).float() / cells.shape[-1]
-        return (energy.amax(dim=-1, keepdim=True) - energy).softmax(dim=-1)
+        weights: Tensor = (energy.amax(dim=-1, keepdim=True) - energy).softmax(dim=-1)
+        return weights
 
     def forward(self, maps: Float[Tensor, "N F j k"]) -> Float[Tensor, "N F j k"]:
         """Return the maps with what was gathered added."""
         gathered = self.weights(maps).to(maps.dtype) @ maps.flatten(2)
-        return maps + self.beta * gathered.view_as(maps)
+        added: Tensor = self.beta * gathered.view_as(maps)
+        return maps + added
 
 
 class DualAttention(nn.Module):

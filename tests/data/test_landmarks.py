@@ -52,6 +52,10 @@ def test_a_series_is_found_by_folder_or_by_the_end_of_its_uid(study):
     assert np.isnan(points_lps_mm(study, [mark()])[0]).all()
 
 
+def test_a_mark_without_a_series_gives_no_point(study):
+    assert np.isnan(points_lps_mm(study, [mark(series="")])).all()
+
+
 def test_the_first_mark_of_a_target_that_can_be_placed_counts(study):
     marks = [mark(number=99), mark(number=1, x=1), mark(number=1, x=2)]
     assert points_lps_mm(study, marks)[0, 1] == -34.0

@@ -37,10 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the pictures; the exit code says whether all, some or none could be."""
     from volspine.dicom.find import find_studies
 
-    labelled = _labelled(find_studies(arguments.root))
+    done = _Done()
+    labelled = _labelled(done.distinct(find_studies(arguments.root)))
     requests = _requests(arguments, labelled)
     _make_room(arguments)
-    done = _Done()
     try:
         _write(arguments, requests, done)
     finally:
@@ -142,20 +142,22 @@ class _Done:
         self._failures: list[VolspineError] = []
         self._taken: set[str] = set()
 
+    def distinct(self, paths: Sequence[Path]) -> list[Path]:
+        """Return studies whose folders do not give them the same name; the others are failures."""
+        first: dict[str, Path] = {}
+        for path in paths:
+            folder = path.resolve()
+            in_root = folder.parent.name.endswith("_images")
+            if first.setdefault(folder.name if in_root else str(folder), path) is not path:
+                self._failures.append(_same_name(path))
+        return list(first.values())
+
     def add(self, path: Path, made: "Pictured") -> None:
         """Note what was made of a study, unless its pictures bear another's names."""
-        from volspine.errors import ConfigurationError
-
         names = {str(row["file"]) for row in made.pictures}
         self._failures += made.faults
         if names & self._taken:
-            error = ConfigurationError(
-                "another study of this call has the same name",
-                path=path,
-                remedy="picture it into another folder",
-                code="VS-CFG-200",
-            )
-            self._failures.append(error)
+            self._failures.append(_same_name(path))
             return
         self._taken |= names
         self._made[path] = made
@@ -191,6 +193,17 @@ class _Done:
         if not self._failures:
             return _ALL_WELL
         return _SOME_FAILED if self._taken else _NONE_SUCCEEDED
+
+
+def _same_name(path: Path) -> "VolspineError":
+    from volspine.errors import ConfigurationError
+
+    return ConfigurationError(
+        "another study of this call has the same name",
+        path=path,
+        remedy="picture it into another folder",
+        code="VS-CFG-200",
+    )
 
 
 def _write(arguments: argparse.Namespace, requests: Sequence["Request"], done: _Done) -> None:

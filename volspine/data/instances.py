@@ -100,19 +100,27 @@ def _is_meant(series: Series, instance: PicturedInstance, mark: Annotation) -> b
 
 
 def _of_series(study: Study, series: Series) -> Iterator[PicturedInstance]:
-    in_root = study.path is not None and is_challenge_study(study.path)
     for s, (stack, sources) in enumerate(zip(series.stacks, series.instances, strict=False)):
         for k, source in enumerate(sources[: stack.shape[2]]):
             yield PicturedInstance(
                 study_id=study.name,
-                # Where one folder holds several series, the tables know the folder.
-                series_id=Path(source.path).parent.name if in_root else series.name,
+                series_id=_series_id(study, series, source),
                 instance_number=source.instance_number,
                 label=_label(source, s, k),
                 protocol=series.protocol,
                 stack=stack,
                 k=k,
             )
+
+
+def _series_id(study: Study, series: Series, source: Source) -> str:
+    """Return the name of the series' folder in a challenge root, even if others share the folder.
+
+    That is what the tables know. Elsewhere a folder's name may be anything, a patient's too.
+    """
+    folder = Path(source.path).parent
+    in_root = study.path is not None and is_challenge_study(study.path) and folder != study.path
+    return folder.name if in_root else series.name
 
 
 def _label(source: Source, s: int, k: int) -> str:

@@ -55,7 +55,8 @@ def is_series_named(series: Series, series_id: str) -> bool:
     # A folder of several series gives them its name and a number.
     folder, _, number = series.name.rpartition("-")
     shared = folder if number.isdigit() else series.name
-    return series_id in (series.name, shared, series.uid, series.uid.rpartition(".")[2])
+    names = (series.name, shared, series.uid, series.uid.rpartition(".")[2])
+    return series_id != "" and series_id in names
 
 
 def _slices_numbered(series: Series, number: int) -> Iterator[tuple[FloatArray, FloatArray]]:

@@ -18,6 +18,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
@@ -90,7 +91,7 @@ def annotated_png(
     sheet.paste(picture, (0, 0))
     pen = ImageDraw.Draw(sheet)
     _draw_marks(pen, marks, edges, picture.size)
-    font = ImageFont.load_default(_FONT_PX)
+    font = _font()
     for number, line in enumerate(lines):
         place = (picture.width + 2 * _EDGE_PX, _EDGE_PX + _LINE_PX * number)
         pen.text(place, line, fill=255, font=font)
@@ -105,6 +106,11 @@ def ring_radius(size: tuple[int, int]) -> int:
 def stamp_of(png: Image.Image) -> str:
     """Return the stamp of a picture that was opened; empty where it has none."""
     return str(png.info.get(STAMP, ""))
+
+
+@lru_cache(maxsize=1)
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(_FONT_PX)  # Unpacks its letters each time it is called.
 
 
 def _listed(marks: Sequence[DrawnMark], size: tuple[int, int]) -> Iterator[str]:
@@ -176,7 +182,7 @@ def _write(
     size: tuple[int, int],
 ) -> None:
     """Write a text at the first place that is free and inside; leave it out if none is."""
-    font = ImageFont.load_default(_FONT_PX)
+    font = _font()
     for place in places:
         left, top, right, bottom = pen.textbbox(place, text, font=font, anchor="mm", stroke_width=2)
         is_inside = left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1]

@@ -58,6 +58,8 @@ def check_mode(recipe: Mapping[str, Any], card: Card, place: Path) -> None:
         WeightsError: If it does not fit together.
     """
     mode = mode_of(recipe["model"])
+    if "targets" in recipe["model"]:
+        raise malformed(_RECIPE, "is of own targets, which no model folder has", place)
     if recipe.get("mode", mode) != mode:
         raise malformed(_RECIPE, f"is of mode {str(recipe['mode'])[:20]!r}, its grader not", place)
     if mode == "level":

@@ -156,9 +156,16 @@ def same_kind(checkpoints: list[Checkpoint]) -> Checkpoint:
     """Return the first of several checkpoints of one recipe, such as the folds of one run.
 
     Raises:
-        ConfigurationError: If model or grid differ, so that they make no ensemble.
+        ConfigurationError: If model or grid differ, so that they make no ensemble, or if they
+            grade own targets.
     """
     first = checkpoints[0]
+    if "targets" in first.model:
+        raise ConfigurationError(
+            "a model folder is of the challenge's targets, this checkpoint of own ones",
+            remedy="use it as it is, with volspine.inference.own.OwnPredictor",
+            code="VS-CFG-065",
+        )
     for other in checkpoints[1:]:
         if _kind(other) != _kind(first):
             raise ConfigurationError(

@@ -37,7 +37,7 @@ CONDITION_OF = [list(Condition).index(target.condition) for target in TARGETS]
 _CONDITIONS = tuple(Condition)
 _FINDINGS = tuple(Finding)
 _FREQUENCIES = 5
-_RARE = -3.0  # Logit that heat starts from: nearly every cell is no mark.
+_RARE = -6.0  # Logit that heat starts from: nearly every cell is no mark.
 
 
 class TargetMaps(NamedTuple):

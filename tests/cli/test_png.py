@@ -236,6 +236,28 @@ def test_annotated_pictures_say_more_and_hold_the_same_pixels(root, picture, pla
             assert drawn.getpixel((x, y)) == before.getpixel((x, y))
 
 
+def test_what_is_written_beside_a_picture_is_what_the_tables_say(picture, tmp_path, monkeypatch):
+    said = []
+
+    def draw(pixels, spacing, *, marks, title, **_):
+        said.extend((title, mark) for mark in marks)
+        return b"drawn"
+
+    monkeypatch.setattr(png_study, "annotated_png", draw)
+    assert picture("--annotate") == 0
+    rows = rows_of(tmp_path / "out" / "labels.csv")
+    assert len(said) == len(rows)
+    for (title, mark), row in zip(said, rows, strict=True):
+        condition = row["condition"].replace("_", " ").capitalize()
+        level = row["level"].upper().replace("_", "/")
+        assert mark.lines == (condition, f"{level}: {row['grade']}")
+        assert (mark.x, mark.y) == (float(row["x"]), float(row["y"]))
+        assert title[0].endswith(f", instance {row['instance_number']}")
+        if row["protocol"] == "sagittal_t1":
+            # The slice of a left foramen lies to the left of the middle: the panel says so.
+            assert f" mm {row['side']} of the series' middle" in title[1]
+
+
 def test_a_folder_of_rubbish_is_one_line_and_exit_code_4(tmp_path, picture, capsys):
     (tmp_path / "rubbish").mkdir()
     (tmp_path / "rubbish" / "notes.txt").write_text("not an image")

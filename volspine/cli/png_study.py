@@ -50,6 +50,9 @@ PICTURE_COLUMNS = (
 _VERSION = 1
 """Raise when the same instance gives another picture than before."""
 
+_MIDDLE_MM = 0.5
+"""Nearer to the middle than this, a sagittal slice is on no side of it: it would be 0 mm."""
+
 log = logging.getLogger("volspine")
 
 
@@ -208,6 +211,8 @@ def _place(instance: PicturedInstance) -> str:
     """Return where a sagittal slice lies, since the picture's own edges cannot say its side."""
     across = instance.stack.slice_origins_mm[:, 0]
     offset = float(across[instance.k] - (across.min() + across.max()) / 2)
+    if abs(offset) < _MIDDLE_MM:
+        return "in the series' middle"
     side = "left" if offset > 0 else "right"
     return f"{abs(offset):.0f} mm {side} of the series' middle"
 

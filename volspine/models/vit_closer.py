@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from volspine.anatomy import TARGETS, Finding, Side
 from volspine.models.parts import Marks
-from volspine.models.vit_tokens import PatchTokens, Stem, Transformer, VitOptions
+from volspine.models.vit_tokens import PatchTokens, Transformer, VitOptions
 
 __all__ = ["CloserLook", "CloserOptions", "places_near", "regions"]
 
@@ -65,7 +65,7 @@ class CloserLook(nn.Module):
 
     finding: Tensor
 
-    def __init__(self, options: CloserOptions, *, in_channels: int, stem: Stem) -> None:
+    def __init__(self, options: CloserOptions, *, in_channels: int, stem: str) -> None:
         super().__init__()
         self.region = tuple(int(n) for n in options.region)
         self.tokens = PatchTokens(self.region, options, in_channels=in_channels, stem=stem)

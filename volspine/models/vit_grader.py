@@ -35,7 +35,7 @@ from volspine.models.parts import (
 )
 from volspine.models.pooling import TargetAttentionPooling
 from volspine.models.vit_closer import CloserLook, CloserOptions, places_near
-from volspine.models.vit_tokens import STEMS, PatchTokens, Stem, Transformer, VitOptions
+from volspine.models.vit_tokens import STEMS, PatchTokens, Transformer, VitOptions
 
 __all__ = ["VitGrader", "expected_points"]
 
@@ -67,7 +67,7 @@ class VitGrader(nn.Module):
     def __init__(
         self,
         *,
-        stem: Stem = "patch",
+        stem: str = "patch",
         tokens: dict[str, Any] | None = None,
         closer: dict[str, Any] | None = None,
         head: Part = "shared",

@@ -12,9 +12,9 @@ Shapes:
     B  volumes    C  channels    I J K  voxels    i j k  patches, N of them    E  width of a token
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -27,7 +27,6 @@ __all__ = [
     "ConvolutionalStem",
     "PatchStem",
     "PatchTokens",
-    "Stem",
     "Transformer",
     "VitOptions",
 ]
@@ -35,9 +34,6 @@ __all__ = [
 _START = 0.02  # Standard deviation of what tokens are told by: positions and class tokens.
 _GROUPS = 8
 _MLP = 2  # Hidden units of a layer for each number of a token.
-
-Stem = Literal["patch", "convolutional"]
-"""How voxels become tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,10 +151,11 @@ class ConvolutionalStem(nn.Module):
         return tokens
 
 
-STEMS: dict[str, type[PatchStem | ConvolutionalStem]] = {
+STEMS: Mapping[str, type[PatchStem | ConvolutionalStem]] = {
     "patch": PatchStem,
     "convolutional": ConvolutionalStem,
 }
+"""How voxels become tokens."""
 
 
 class PatchTokens(nn.Module):
@@ -175,7 +172,7 @@ class PatchTokens(nn.Module):
     """
 
     def __init__(
-        self, shape: Sequence[int], options: VitOptions, *, in_channels: int, stem: Stem
+        self, shape: Sequence[int], options: VitOptions, *, in_channels: int, stem: str
     ) -> None:
         super().__init__()
         self.cells = options.cells(shape)

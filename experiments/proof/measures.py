@@ -26,6 +26,7 @@ from volspine.any_severe import decide_study
 from volspine.challenge import GRADE_WEIGHTS
 from volspine.decide import decide
 from volspine.metrics.bootstrap import resample
+from volspine.metrics.intervals import Estimate
 from volspine.metrics.ordinal import quadratic_weighted_kappa
 from volspine.metrics.rsna import Terms, rsna_terms
 from volspine.phantom.card import reader_posterior
@@ -37,14 +38,6 @@ COLUMNS = ("three terms", "canal", "foramen", "recess", "any severe", "four term
 RESAMPLES = 2000
 LEVEL = 0.90
 FINDINGS = {f.name.lower(): [t.index for t in TARGETS if t.finding is f] for f in Finding}
-
-
-class Estimate(NamedTuple):
-    """A number and the ends of its 90 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)

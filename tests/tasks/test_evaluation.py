@@ -7,7 +7,7 @@ import pytest
 
 from volspine.decide import frequencies, prior
 from volspine.metrics.rsna import rsna_terms
-from volspine.tasks.evaluation import evaluate, predictions_csv
+from volspine.tasks.evaluation import Known, Places, evaluate, places_csv, predictions_csv
 
 
 def drawn(studies=40, seed=0):
@@ -104,3 +104,58 @@ def test_predictions_are_25_rows_a_study_with_labels_where_there_are_some():
     assert (rows[0]["grade"], rows[-1]["grade"]) == ("", "2")
     assert rows[-1]["row_id"] == "b_right_subarticular_stenosis_l5_s1"
     assert float(rows[3]["moderate"]) == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_accuracy_is_told_three_times_each_by_its_name():
+    """All held-out grades are right, half of the known ones; always saying 0 is right in part."""
+    grades, training = drawn(), np.zeros((10, 25), dtype=int)
+    half = said_of(np.where(np.arange(10) % 2, 1, training.T).T, 0.9)
+    result = evaluate(
+        said_of(grades, 0.9), grades, frequencies(training), known=Known(half, training)
+    )
+    told = result.to_dict()["accuracy"]
+    assert told["held_out"]["all"]["value"] == 1.0
+    assert told["majority_class_on_held_out"]["all"]["value"] == pytest.approx((grades == 0).mean())
+    assert told["on_studies_trained_on"]["all"]["value"] == 0.5
+    assert told["studies_trained_on_that_were_graded"] == 10
+    assert "accuracy 100.0 % held out" in str(result)
+    assert "50.0 % on 10 studies it was trained on" in str(result)
+    alone = evaluate(said_of(grades, 0.9), grades, frequencies(training)).to_dict()
+    assert alone["accuracy"]["on_studies_trained_on"] is None
+
+
+def test_losses_stand_beside_the_priors_with_intervals_of_their_difference():
+    grades, known = drawn(), frequencies(drawn(seed=1))
+    result = evaluate(said_of(grades, 0.6), grades, known)
+    told = result.to_dict()
+    losses = told["losses"]
+    three = np.mean([told["terms"][name] for name in ("spinal", "foraminal", "subarticular")])
+    assert losses["score"]["three_terms"]["value"] == pytest.approx(three)
+    for name, gain in losses["prior_minus_score"].items():
+        difference = losses["prior"][name]["value"] - losses["score"][name]["value"]
+        assert gain["value"] == pytest.approx(difference)
+        assert gain["low"] <= gain["value"] <= gain["high"]
+    assert losses["prior_minus_score"]["total"]["low"] == pytest.approx(result.interval.low)
+    assert told["kappa"] == {"all": 1.0, "canal": 1.0, "foramen": 1.0, "recess": 1.0}
+
+
+def test_places_are_told_in_mm_by_finding_and_row_by_row():
+    grades = drawn(4)
+    true = np.random.default_rng(0).uniform(0, 200, (4, 25, 3))
+    found = true + np.array([4.0, 0.0, 0.0])
+    found[:, 5:15] = true[:, 5:15] + np.array([0.0, 7.0, 0.0])
+    found[0, 0] = np.nan
+    true[1, 24] = np.nan
+    places = Places(found, true)
+    told = evaluate(said_of(grades, 0.9), grades, frequencies(grades), places=places).to_dict()
+    where = told["localization"]
+    assert (where["canal"]["median_mm"], where["foramen"]["median_mm"]) == pytest.approx((4, 7))
+    assert where["canal"]["detected_5mm"] == 19 / 20
+    assert (where["foramen"]["detected_5mm"], where["foramen"]["detected_10mm"]) == (0, 1)
+    assert where["recess"]["num_true"] == 39
+    rows = list(csv.DictReader(io.StringIO(places_csv(places, ["a", "b", "c", "d"]))))
+    assert len(rows) == 99
+    assert rows[0]["error_mm"] == ""
+    assert rows[1]["error_mm"] == "4.00"
+    blind = evaluate(said_of(grades, 0.9), grades, frequencies(grades)).to_dict()
+    assert blind["localization"] is None

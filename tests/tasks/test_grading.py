@@ -90,6 +90,54 @@ def test_testing_writes_metrics_and_predictions_beside_the_prior(data, tmp_path)
     assert {line.split("_")[0] for line in lines[1:]} == set(split["test"])
 
 
+class Pointing(TinyGrader):
+    """Says that every target is in voxel (1, 2, 3)."""
+
+    def forward(self, volume):
+        place = torch.tensor([1.0, 2.0, 3.0]).expand(len(volume), 25, 3)
+        return super().forward(volume)._replace(points=place)
+
+
+def test_what_a_grader_says_of_places_is_compared_with_the_marks_in_mm(data, tmp_path):
+    module, run = task(grader=Pointing), trainer(tmp_path)
+    run.fit(module, datamodule=data)
+    run.test(module, datamodule=data, verbose=False)
+    away = [
+        4.0 * float(torch.linalg.vector_norm(place - torch.tensor([1.0, 2.0, 3.0])))
+        for batch in data.test_dataloader()
+        for place in batch["points"][batch["has_point"]]
+    ]
+    where = json.loads((tmp_path / "test_metrics.json").read_text())["localization"]["all"]
+    assert where["num_true"] == len(away) > 0
+    assert where["median_mm"] == pytest.approx(np.median(away), rel=1e-4)
+    assert len((tmp_path / "test_places.csv").read_text().splitlines()) == 1 + len(away)
+
+
+def test_studies_that_were_trained_on_are_graded_beside_those_held_out(data, made_root, tmp_path):
+    module, run = task(), trainer(tmp_path)
+    run.fit(module, datamodule=data)
+    run.test(module, datamodule=data, verbose=False)
+    right, known = 0, 0
+    with torch.no_grad():
+        for batch in data.training_sample():
+            grades = batch["grades"]
+            said = module(batch["volume"]).argmax(dim=-1)
+            right += int(((said == grades) & (grades >= 0)).sum())
+            known += int((grades >= 0).sum())
+    metrics = json.loads((tmp_path / "test_metrics.json").read_text())
+    told = metrics["accuracy"]
+    assert told["on_studies_trained_on"]["all"]["value"] == pytest.approx(right / known)
+    assert told["studies_trained_on_that_were_graded"] == 6
+    np.testing.assert_allclose(metrics["frequencies_of_training"], module.known)
+    assert not (tmp_path / "test_places.csv").exists()
+    none = RsnaDataModule(
+        str(made_root), grid=GRID, split=data.plan, loader=LoaderPlan(batch_size=3, recheck=0)
+    )
+    trainer(tmp_path).test(module, datamodule=none, verbose=False)
+    told = json.loads((tmp_path / "test_metrics.json").read_text())["accuracy"]
+    assert told["on_studies_trained_on"] is None
+
+
 def test_the_prior_comes_from_the_studies_that_training_could_see(data, tmp_path):
     module = task()
     trainer(tmp_path, epochs=1).fit(module, datamodule=data)

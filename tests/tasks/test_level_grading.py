@@ -126,6 +126,8 @@ def test_a_test_reports_after_the_temperature_of_the_checkpoint(data, tmp_path):
     assert metrics["studies"] == 2
     assert metrics["studies_seen_in_training"] == 0
     assert metrics["prior"] > 0
+    assert metrics["accuracy"]["studies_trained_on_that_were_graded"] == 6
+    assert metrics["localization"] is None
 
 
 def test_mirror_images_are_graded_in_training_only_where_that_is_asked_for(data, tmp_path):

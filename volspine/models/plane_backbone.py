@@ -111,6 +111,8 @@ def _flatten_pooling(module: Any) -> None:
         value = getattr(module, option)
         flat = (value, value) if isinstance(value, int) else value[:2]
         setattr(module, option, (*flat, rest))
+    if isinstance(module, nn.AvgPool3d) and module.stride == (1, 1, 1):
+        module.kernel_size = (1, 1, 1)  # Of a dilated stage: two cells would lose one at the end.
 
 
 def _check(name: str, stages: int) -> None:

@@ -202,7 +202,7 @@ def _same_name(path: Path) -> "VolspineError":
         "another study of this call has the same name",
         path=path,
         remedy="picture it into another folder",
-        code="VS-CFG-200",
+        code="VS-CFG-290",
     )
 
 

@@ -88,7 +88,7 @@ def sentence(kin: Kinship) -> str:
 
 def drawn(rho: FloatArray, *, title: str, caption: list[str]) -> Figure:
     """Return the matrix as a picture, blocks by condition, with the caption below."""
-    figure, ax = plt.subplots(figsize=(11, 10.6), layout="constrained")
+    figure, ax = plt.subplots(figsize=(11, 11.3), layout="constrained")
     ax.set_facecolor("0.85")
     ax.patch.set_hatch("////")
     ax.patch.set_edgecolor("0.6")
@@ -97,7 +97,7 @@ def drawn(rho: FloatArray, *, title: str, caption: list[str]) -> Figure:
     mark_blocks(ax)
     ax.set_title(f"Spearman correlation of grades, in hundredths: {title}", fontsize=12)
     figure.colorbar(image, ax=ax, shrink=0.6, pad=0.02, label="correlation")
-    figure.supxlabel("Mean correlation by kind of pair\n" + "\n".join(caption), fontsize=10)
+    figure.supxlabel("\nMean correlation by kind of pair\n" + "\n".join(caption), fontsize=10)
     return figure
 
 

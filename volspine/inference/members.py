@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.inference.device import exact_arithmetic, with_less_on_memory_error
 from volspine.models.mirror import mirror_targets
 from volspine.types import FloatArray
@@ -59,6 +60,12 @@ class Members:
     graders: tuple[nn.Module, ...]
     device: torch.device
     temperature: FloatArray
+
+    @property
+    def read(self) -> frozenset[Protocol]:
+        """The protocols that any of them looks at; the images of others change nothing."""
+        looked_at = [getattr(grader, "protocols", PROTOCOLS) for grader in self.graders]
+        return frozenset(protocol for protocols in looked_at for protocol in protocols)
 
     def ask(self, batches: Batches) -> Said:
         """Return the report about a study, with less at a time where memory runs out.

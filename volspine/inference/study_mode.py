@@ -9,7 +9,7 @@ Shapes:
     X, Y, Z  voxels of the grid, RAS order     i j k  feature cells
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,13 @@ from volspine.inference.provenance import Use, grid_facts
 from volspine.inference.run import Answer, Run
 from volspine.inference.shown import Unseen, as_seen, mean_look, unseen_targets, why_unseen
 from volspine.models.mirror import mirror_volume
+from volspine.types import FloatArray
 from volspine.volume.grid import Grid
 from volspine.volume.sample import SampledStudy, Sampling, sample_study
 
 __all__ = ["StudyReader"]
+
+_NOT_LOOKED_AT = "the model does not look at {} images"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +52,19 @@ class StudyReader:
         """Return what the networks say of a study."""
         with run.timings.measure("sample"):
             sampled = sample_study(run.study, self.grid, normalize=True, sampling=self.sampling)
-        missing = missing_views(run.usable, sampled)
+        unread = {
+            p: _NOT_LOOKED_AT.format(p.label) for p in PROTOCOLS if p not in self.members.read
+        }
+        missing = {**missing_views(run.usable, sampled), **unread}
         reasons = reasons_not_shown(missing)
+        uses = _uses(run, sampled, unread)
         if all(reasons):
             nothing = np.full((len(TARGETS), 3), np.nan)
-            return Answer(reasons, nothing, _uses(run, sampled), grid_facts(sampled.grid))
+            return Answer(reasons, nothing, uses, grid_facts(sampled.grid))
         with run.timings.measure("grade"):
             said = self._ask(torch.from_numpy(sampled.volume))
-        return _renamed(run, sampled, said, reasons, _unseen(said, sampled, missing))
+        found, reasons = _renamed(run, said, reasons, _unseen(said, sampled, missing))
+        return Answer(reasons, found, uses, grid_facts(sampled.grid))
 
     def _ask(self, volume: Tensor) -> Said:
         """Return what the networks say of a (6, X, Y, Z) volume."""
@@ -66,23 +74,15 @@ class StudyReader:
 
 
 def _renamed(
-    run: Run,
-    sampled: SampledStudy,
-    said: Said,
-    not_shown: Sequence[str],
-    unseen: Sequence[Unseen],
-) -> Answer:
-    """Return the answer with its levels named as asked for, in its reasons as well."""
+    run: Run, said: Said, not_shown: Sequence[str], unseen: Sequence[Unseen]
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return probabilities and reasons with the levels named as asked for."""
     shift = level_shift(run.how.shift_levels)
-    return Answer(
-        reasons=tuple(
-            shift.reason if s is None else not_shown[s] or why_unseen(target, unseen[s])
-            for target, s in zip(TARGETS, shift.source, strict=True)
-        ),
-        probabilities=said.probabilities[[s or 0 for s in shift.source]],
-        uses=_uses(run, sampled),
-        facts=grid_facts(sampled.grid),
+    reasons = tuple(
+        shift.reason if s is None else not_shown[s] or why_unseen(target, unseen[s])
+        for target, s in zip(TARGETS, shift.source, strict=True)
     )
+    return said.probabilities[[s or 0 for s in shift.source]], reasons
 
 
 def _unseen(said: Said, sampled: SampledStudy, missing: Container[Protocol]) -> Sequence[Unseen]:
@@ -95,10 +95,13 @@ def _unseen(said: Said, sampled: SampledStudy, missing: Container[Protocol]) -> 
     return unseen_targets(attention, masks, sampled.grid.spacing_mm)
 
 
-def _uses(run: Run, sampled: SampledStudy) -> dict[str, Use]:
+def _uses(run: Run, sampled: SampledStudy, unread: Mapping[Protocol, str]) -> dict[str, Use]:
+    """Return how each series was used; `unread` says why some protocols are not."""
     choices: dict[Protocol, Any] = {choice.protocol: choice for choice in sampled.choices}
     return {
-        series.name: Use(series.name in choice.used, choice.reason)
+        series.name: Use(False, unread[series.protocol])
+        if series.protocol in unread
+        else Use(series.name in choice.used, choice.reason)
         for series in run.study.series
         if (choice := choices.get(series.protocol)) is not None
     }

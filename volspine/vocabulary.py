@@ -169,7 +169,8 @@ def vocabulary_from_dict(data: Mapping[str, Any]) -> Vocabulary:
     """
     if unknown := sorted({str(key) for key in data} - {"targets", "grades", "weights"}):
         raise _bad(f"{unknown[0][:40]!r} is not known", "write grades, targets and weights only")
-    rows, grades = data.get("targets"), data.get("grades")
+    rows: Any = data.get("targets")
+    grades: Any = data.get("grades")
     if not (_is_list(rows) and _is_list(grades)):
         raise _bad("targets or grades are not a list", "list both; see the page on own targets")
     try:

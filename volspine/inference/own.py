@@ -24,7 +24,7 @@ from volspine.inference.checkpoint import read_checkpoint
 from volspine.inference.device import exact_arithmetic, resolve_device
 from volspine.models.grader import StudyGrader, build_grader
 from volspine.models.mirror import mirror_targets, mirror_volume
-from volspine.types import FloatArray
+from volspine.types import FloatArray, VoxelArray
 from volspine.vocabulary import Vocabulary
 from volspine.volume.sample import sample_study
 
@@ -106,9 +106,9 @@ class OwnPredictor:
             opened.name, self.vocabulary, self._ask(sampled.volume), np.array(self.trained)
         )
 
-    def _ask(self, volume: FloatArray) -> FloatArray:
+    def _ask(self, volume: VoxelArray) -> FloatArray:
         """Return probabilities, (T, K), of a (6, X, Y, Z) volume: mean of it and its mirror."""
-        one = torch.from_numpy(np.asarray(volume))[None].to(self.device)
+        one = torch.from_numpy(volume)[None].to(self.device)
         order = self.vocabulary.mirrored_index
         with torch.inference_mode(), exact_arithmetic():
             as_is, mirrored = (self.grader(v).log_probs for v in (one, mirror_volume(one)))

@@ -264,7 +264,7 @@ def _accuracies(grades: IntArray, given: IntArray, seed: int) -> dict[str, Estim
 
 
 def _most(known: Known) -> IntArray:
-    return known.probabilities.argmax(axis=-1)
+    return np.asarray(known.probabilities.argmax(axis=-1))
 
 
 def _by_name(places: Places) -> dict[str, LandmarkScores]:

@@ -92,8 +92,8 @@ def estimates(columns: FloatArray) -> list[Estimate]:
         columns: Shape (1 + R, C); NaN in a resample without anything to judge, which is left out.
 
     Example:
-        >>> estimates(np.array([[5.0], *([n] for n in range(11))]))
-        [Estimate(value=5.0, low=0.5, high=9.5)]
+        >>> [one.value for one in estimates(np.array([[5.0], *([n] for n in range(11))]))]
+        [5.0]
     """
     return [_estimate(column) for column in np.asarray(columns, dtype=np.float64).T]
 

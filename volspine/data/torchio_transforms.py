@@ -93,7 +93,7 @@ class TorchioAugment:
             scale=float(np.exp(rng.uniform(-1, 1) * np.log1p(self.scale))),
             degrees=draw_within(rng, self.degrees),
             shift_mm=draw_within(rng, self.shift_mm),
-            bias=tuple(tuple(row) for row in bias.tolist()) if has_bias else (),
+            bias=tuple(tuple(row) for row in bias.tolist()) if has_bias and self.bias else (),
             blur_mm=triple(rng.uniform(0, self.blur_mm, 3) * has_blur),
             gamma=triple(np.exp(rng.uniform(-self.gamma, self.gamma, 3))),
             noise=triple(rng.uniform(0, self.noise, 3)),

@@ -34,6 +34,7 @@ from volspine.models.parts import (
     check_options,
     plain_part,
     split_part,
+    unknown_name,
     without_weights,
 )
 from volspine.models.plane_backbone import PlaneBackbone
@@ -45,6 +46,7 @@ __all__ = ["SpineOneGrader"]
 _CHANNELS = 2 * len(PROTOCOLS)
 _FINDING = [list(Finding).index(target.finding) for target in TARGETS]
 _RATES = (6, 12, 18)  # Of DeepLabV3+ at stride 16.
+_OPTIONS = ("width", "rates")
 
 
 class SpineOneGrader(nn.Module):
@@ -75,7 +77,9 @@ class SpineOneGrader(nn.Module):
     ) -> None:
         super().__init__()
         decoder = {"width": 64, "rates": list(_RATES), **(decoder or {})}
-        check_options(Decoder, "decoder", [k for k in decoder if k != "attention"])
+        for option in decoder:
+            if option not in _OPTIONS:
+                raise unknown_name("option of the decoder", option, _OPTIONS)
         self.hyperparameters: dict[str, Any] = {
             "backbone": plain_part(backbone),
             "decoder": decoder,

@@ -50,7 +50,8 @@ class OwnGradingTask(GradingTask):
         super().__init__(grader, **options)
         self.vocabulary = self.loss.vocabulary = _vocabulary_of(grader)
         self._check_loss()
-        self._metric = OwnMetric(self.vocabulary)
+        metric: Any = OwnMetric(self.vocabulary)  # Of another kind, with the same methods.
+        self._metric = metric
         self._said: list[Said] = []
 
     def swapped(self, values: Tensor) -> Tensor:

@@ -92,10 +92,10 @@ def test_convolutions_make_as_many_tokens_as_there_are_patches(patch):
 
 @torch.no_grad()
 def test_a_voxel_changes_the_token_of_its_own_patch_with_k_fastest():
-    tokens = PatchTokens(SHAPE, VitOptions(**TOKENS), in_channels=6, stem="patch")
+    stem = PatchTokens(SHAPE, VitOptions(**TOKENS), in_channels=6, stem="patch").stem
     empty, marked = torch.zeros(1, 6, *SHAPE), torch.zeros(1, 6, *SHAPE)
     marked[0, 2, 9, 16, 31] = 1.0
-    changed = (tokens(marked) - tokens(empty)).abs().amax(dim=(0, 2))
+    changed = (stem(marked) - stem(empty)).abs().amax(dim=(0, 2))
     assert torch.nonzero(changed).flatten().tolist() == [2 * 12 + 2 * 4 + 3]
 
 
@@ -108,6 +108,17 @@ def test_a_step_along_an_axis_adds_the_same_wherever_it_is_taken():
         first = step.movedim(axis, 0).flatten(1, 2)
         torch.testing.assert_close(first, first[:, :1].expand_as(first))
     assert place.flatten(0, 2).unique(dim=0).shape[0] == 48
+
+
+@torch.no_grad()
+def test_what_all_tokens_of_a_volume_have_in_common_is_left_out():
+    tokens = PatchTokens(SHAPE, VitOptions(**TOKENS), in_channels=6, stem="patch")
+    volume = torch.rand(1, 6, *SHAPE)
+    brighter = volume + torch.rand(6)[:, None, None, None]
+    torch.testing.assert_close(tokens(brighter), tokens(volume), rtol=1e-3, atol=1e-3)
+    content = (tokens(volume) - tokens.position())[0]
+    torch.testing.assert_close(content.mean(dim=0), torch.zeros(16), rtol=0, atol=1e-4)
+    assert (content.std(dim=0) > 0.9).all()
 
 
 def test_layers_start_different():

@@ -1,12 +1,14 @@
 """Tokens in three dimensions: from a volume to patches that attend to one another.
 
-    token[a, b, c] = stem(volume)[a, b, c] + p[a] + q[b] + r[c]
+    token[a, b, c] = norm(stem(volume))[a, b, c] + p[a] + q[b] + r[c]
 
 The stem is linear in the voxels of its own patch (Dosovitskiy et al., "An image is worth 16x16
 words", 2021) or a few strided convolutions with group norm (Xiao et al., "Early convolutions help
 transformers see better", 2021). Positions are learned for each axis apart, since a sum of a + b + c
-vectors can be learned from few studies and one for each of a b c cells cannot. The transformer is
-torch's own, with the norm before what it feeds.
+vectors can be learned from few studies and one for each of a b c cells cannot. The norm is of each
+number over all tokens of a volume: what they have in common, such as that all was measured, would
+drown the little in which they differ. The transformer is torch's own, with the norm before what it
+feeds.
 
 Shapes:
     B  volumes    C  channels    I J K  voxels    i j k  patches, N of them    E  width of a token
@@ -31,7 +33,7 @@ __all__ = [
     "VitOptions",
 ]
 
-_START = 0.02  # Standard deviation of what tokens are told by: positions and class tokens.
+_START = 0.3  # Standard deviation of positions, beside content of standard deviation 1.
 _GROUPS = 8
 _MLP = 2  # Hidden units of a layer for each number of a token.
 
@@ -177,12 +179,14 @@ class PatchTokens(nn.Module):
         super().__init__()
         self.cells = options.cells(shape)
         self.stem = STEMS[stem](in_channels, options)
+        self.norm = nn.GroupNorm(options.width, options.width)
         self.places = nn.ParameterList(torch.randn(n, options.width) * _START for n in self.cells)
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, volume: Float[Tensor, "B C I J K"]) -> Float[Tensor, "B N E"]:
         """Return the tokens, k fastest."""
-        tokens: Tensor = self.dropout(self.stem(volume) + self.position())
+        made = self.norm(self.stem(volume).transpose(1, 2)).transpose(1, 2)
+        tokens: Tensor = self.dropout(made + self.position())
         return tokens
 
     def position(self) -> Float[Tensor, "N E"]:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from volspine.anatomy import PROTOCOLS, Protocol
+from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
 from volspine.inference.device import exact_arithmetic, with_less_on_memory_error
 from volspine.models.mirror import mirror_targets
 from volspine.types import FloatArray
@@ -66,6 +66,13 @@ class Members:
         """The protocols that any of them looks at; the images of others change nothing."""
         looked_at = [getattr(grader, "protocols", PROTOCOLS) for grader in self.graders]
         return frozenset(protocol for protocols in looked_at for protocol in protocols)
+
+    @property
+    def asked(self) -> tuple[bool, ...]:
+        """For each target, whether any of them grades it; of others they say what is frequent."""
+        everything = torch.ones(len(TARGETS), dtype=torch.bool)
+        kept = [getattr(grader, "asked", everything).cpu() for grader in self.graders]
+        return tuple(torch.stack(kept).any(dim=0).tolist())
 
     def ask(self, batches: Batches) -> Said:
         """Return the report about a study, with less at a time where memory runs out.

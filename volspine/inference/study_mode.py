@@ -32,6 +32,7 @@ from volspine.volume.sample import SampledStudy, Sampling, sample_study
 __all__ = ["StudyReader"]
 
 _NOT_LOOKED_AT = "the model does not look at {} images"
+_NOT_ASKED = "the model does not grade this condition"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +57,20 @@ class StudyReader:
             p: _NOT_LOOKED_AT.format(p.label) for p in PROTOCOLS if p not in self.members.read
         }
         missing = {**missing_views(run.usable, sampled), **unread}
-        reasons = reasons_not_shown(missing)
+        reasons = self._asked(reasons_not_shown(missing))
         uses = _uses(run, sampled, unread)
         if all(reasons):
             nothing = np.full((len(TARGETS), 3), np.nan)
             return Answer(reasons, nothing, uses, grid_facts(sampled.grid))
         with run.timings.measure("grade"):
             said = self._ask(torch.from_numpy(sampled.volume))
-        found, reasons = _renamed(run, said, reasons, _unseen(said, sampled, missing))
+        found, reasons = _renamed(run, said, reasons, _unseen(said, sampled, missing), unread)
         return Answer(reasons, found, uses, grid_facts(sampled.grid))
+
+    def _asked(self, not_shown: Sequence[str]) -> tuple[str, ...]:
+        """Return why targets are not graded, those that the networks are not for among them."""
+        pairs = zip(not_shown, self.members.asked, strict=True)
+        return tuple(why if asked else _NOT_ASKED for why, asked in pairs)
 
     def _ask(self, volume: Tensor) -> Said:
         """Return what the networks say of a (6, X, Y, Z) volume."""
@@ -74,12 +80,16 @@ class StudyReader:
 
 
 def _renamed(
-    run: Run, said: Said, not_shown: Sequence[str], unseen: Sequence[Unseen]
+    run: Run,
+    said: Said,
+    not_shown: Sequence[str],
+    unseen: Sequence[Unseen],
+    unread: Container[Protocol],
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Return probabilities and reasons with the levels named as asked for."""
     shift = level_shift(run.how.shift_levels)
     reasons = tuple(
-        shift.reason if s is None else not_shown[s] or why_unseen(target, unseen[s])
+        shift.reason if s is None else not_shown[s] or why_unseen(target, unseen[s], unread)
         for target, s in zip(TARGETS, shift.source, strict=True)
     )
     return said.probabilities[[s or 0 for s in shift.source]], reasons

@@ -15,7 +15,7 @@ Shapes:
     T  targets    i j k  feature cells    X Y Z  voxels    3  protocols, as in `PROTOCOLS`
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Literal
 
 import torch
@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool3d
 
-from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS, Finding, Target
+from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS, Finding, Protocol, Target
 from volspine.models.mirror import mirror_targets, mirror_volume
 
 __all__ = [
@@ -136,8 +136,13 @@ def mean_look(looks: Sequence[Float[Tensor, "T _ _ _"] | None]) -> Tensor | None
     return torch.stack(maps).mean(dim=0)
 
 
-def why_unseen(target: Target, kind: Unseen) -> str:
+def why_unseen(target: Target, kind: Unseen, unread: Container[Protocol] = ()) -> str:
     """Return why a target is not graded; empty where nothing is amiss.
+
+    Args:
+        target: What is not graded.
+        kind: What is amiss.
+        unread: Protocols that the grader does not look at, whatever they cover.
 
     Example:
         >>> why_unseen(TARGETS[15], "view")
@@ -145,5 +150,5 @@ def why_unseen(target: Target, kind: Unseen) -> str:
     """
     if kind == "place":
         return f"{target.level.label} was not found and may lie outside the images"
-    views = " or ".join(view.label for view in target.finding.primary_views)
+    views = " or ".join(v.label for v in target.finding.primary_views if v not in unread)
     return f"no {views} slice covers {target.level.label}" if kind else ""

@@ -69,4 +69,4 @@ def test_where_nothing_is_known_there_is_no_estimate():
 def test_grades_of_other_shapes_are_refused():
     with pytest.raises(ConfigurationError, match="cannot be compared") as e:
         agreement(np.zeros((3, 25), dtype=int), np.zeros((3, 24), dtype=int))
-    assert e.value.code == "VS-CFG-190"
+    assert e.value.code == "VS-CFG-219"

@@ -116,7 +116,7 @@ def agreement(
         raise ConfigurationError(
             f"grades of shapes {truth.shape} and {given.shape} cannot be compared",
             remedy=f"give two of (N, {len(TARGETS)})",
-            code="VS-CFG-190",
+            code="VS-CFG-219",
         )
     draws = _draws(len(truth), resamples, seed)
     return {name: _agreement(truth[:, t], given[:, t], draws) for name, t in GROUPS.items()}

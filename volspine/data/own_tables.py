@@ -129,7 +129,7 @@ def _labels(path: Path, known: Vocabulary) -> dict[str, tuple[int, ...]]:
                 f"study_id {name[:40]!r} is empty, stands twice or is no name of a folder",
                 path=path,
                 remedy="keep one row for each study",
-                code="VS-TAB-036",
+                code="VS-TAB-067",
             )
         labels[name] = tuple(_grade(row[column], grade_of, path) for column in known.names)
     return labels

@@ -120,11 +120,11 @@ def _check(name: str, stages: int) -> None:
         raise ConfigurationError(
             f"backbone {name!r} is not offered slice by slice",
             remedy=f"choose one of {', '.join(PLANE_BACKBONES)}",
-            code="VS-CFG-056",
+            code="VS-CFG-216",
         )
     if stages not in (3, 4):
         raise ConfigurationError(
             f"a backbone of {stages} stages is not possible slice by slice",
             remedy="choose 3 or 4 stages",
-            code="VS-CFG-057",
+            code="VS-CFG-217",
         )

@@ -6,12 +6,13 @@ import torch
 
 from tests.cli.test_bundle import save_checkpoint
 from tests.inference.made_up import SHAPE, make_study, tiny_card
-from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding
+from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding, Protocol
 from volspine.cli import main
 from volspine.dicom.study import Series, Study
 from volspine.geometry.stack import Stack
 from volspine.inference.bundle import Bundle
 from volspine.inference.predictor import Predictor
+from volspine.inference.shown import why_unseen
 from volspine.models.views_grader import ViewsGrader
 
 AXIAL = ("axial_t2",)
@@ -72,6 +73,13 @@ def test_a_series_it_does_not_look_at_is_not_said_to_be_used(predictors):
     for name in SAGITTAL:
         assert not said[name]["is_used"]
         assert "does not look at sagittal" in said[name]["use"]
+
+
+def test_of_a_level_without_slices_only_what_is_looked_at_is_named():
+    canal = TARGETS[0]
+    assert why_unseen(canal, "view") == "no sagittal T2 or axial T2 slice covers L1/L2"
+    axial_only = why_unseen(canal, "view", {Protocol.SAGITTAL_T1, Protocol.SAGITTAL_T2})
+    assert axial_only == "no axial T2 slice covers L1/L2"
 
 
 def test_other_images_change_nothing(predictors):

@@ -34,8 +34,8 @@ from volspine.volume.grid import Grid
 __all__ = ["grid_of_cloud", "grid_of_series"]
 
 _TIE = 1e-3
-"""Points this near (in cells) to the border of two cells count half in each, so that neither side
-of a patient is preferred."""
+"""Points this near (in cells) to the border of two cells along i count half in each, so that no
+side of a patient is preferred; along j and k all go the same way, so that no cell is skipped."""
 
 
 def grid_of_series(series: Series, grid: Grid) -> tuple[VoxelArray, BoolArray]:
@@ -68,7 +68,7 @@ def grid_of_cloud(clouds: Iterable[DenseCloud], grid: Grid) -> tuple[VoxelArray,
     _ = grid.affine_lps
     sums = np.zeros((5, int(np.prod(grid.shape))))
     for dense in clouds:
-        for nudge in _nudges(_from_middle(dense, grid, axis=0), grid.shape[0]):
+        for nudge in _nudges(dense, grid):
             _add(sums, dense, grid, nudge)
     weight = sums[0].reshape(grid.shape)
     mask = weight > 0
@@ -86,22 +86,31 @@ def _from_middle(dense: DenseCloud, grid: Grid, *, axis: int) -> VoxelArray:
     return np.asarray(places, dtype=np.float32)
 
 
-def _nudges(places: VoxelArray, size: int) -> tuple[float, ...]:
-    """Return by how much to move points to the right; twice where some lie on a border."""
+def _nudges(dense: DenseCloud, grid: Grid) -> list[tuple[float, float, float]]:
+    """Return by how much to move points along i, j and k; two ways where some lie on a border."""
+    i, j, k = (
+        2 * _TIE * _is_tied(_from_middle(dense, grid, axis=axis), size)
+        for axis, size in enumerate(grid.shape)
+    )
+    return [(-i, j, k), (i, j, k)] if i else [(0.0, j, k)]
+
+
+def _is_tied(places: VoxelArray, size: int) -> bool:
     from_border = places + np.float32(size / 2)
-    tied = np.abs(from_border - np.rint(from_border)) < _TIE
-    return (-2 * _TIE, 2 * _TIE) if tied.any() else (0.0,)
+    return bool((np.abs(from_border - np.rint(from_border)) < _TIE).any())
 
 
-def _add(sums: FloatArray, dense: DenseCloud, grid: Grid, nudge: float) -> None:
+def _add(
+    sums: FloatArray, dense: DenseCloud, grid: Grid, nudge: tuple[float, float, float]
+) -> None:
     """Add what lands in each cell: weight, weighted value and weighted offsets along i, j, k."""
-    share = 0.5 if nudge else 1.0
+    share = 0.5 if nudge[0] else 1.0
     cell = np.zeros(len(dense.weight), dtype=np.int64)
     inside = np.isfinite(dense.cloud.intensity)
     offsets: list[VoxelArray] = []
     for axis, size in enumerate(grid.shape):
         place = _from_middle(dense, grid, axis=axis) + np.float32((size - 1) / 2)
-        near = np.rint(place + np.float32(nudge if axis == 0 else 0.0)).clip(-1, size)
+        near = np.rint(place + np.float32(nudge[axis])).clip(-1, size)
         inside &= (near >= 0) & (near <= size - 1)
         offsets.append(place - near)
         cell = cell * size + near.astype(np.int64)

@@ -35,8 +35,11 @@ __all__ = ["DenseCloud", "cuts_to_fill", "dense_clouds"]
 _LEAST = 1e-4
 """Weight of what is only repeated beyond the outermost slices: any other stack wins there."""
 
+_ROUNDING = 1e-6
+"""By how much more than half a cell a point may be off."""
+
 _SLACK = 1e-3
-"""By how much more than half a cell a point may be off, so that rounding adds no points."""
+"""How much further apart than usual, in slices, two slices may be without more points between."""
 
 _CHUNK = 1 << 18
 """Points in one cloud, about; what stands in memory at once."""
@@ -87,11 +90,13 @@ def cuts_to_fill(steps_mm: FloatArray, cell_mm: Sequence[float]) -> tuple[Fracti
         ['1/3', '1/3', '3']
     """
     reach = np.abs(steps_mm) / np.asarray(cell_mm, dtype=np.float64)[:, None]
-    cuts = [Fraction(1, max(int((1 + _SLACK) / max(reach[:, m].max(), 1e-3)), 1)) for m in range(3)]
+    cuts = [
+        Fraction(1, max(int((1 + _ROUNDING) / max(reach[:, m].max(), 1e-3)), 1)) for m in range(3)
+    ]
     while True:
         parts = reach / np.array([float(cut) for cut in cuts])
         worst = int(parts.sum(axis=1).argmax())
-        if parts[worst].sum() <= 1 + _SLACK:
+        if parts[worst].sum() <= 1 + _ROUNDING:
             return tuple(cuts)
         m = int(parts[worst].argmax())
         cuts[m] = Fraction(1, cuts[m].denominator - 1) if cuts[m] < 1 else cuts[m] + 1

@@ -88,4 +88,5 @@ class DualAttention(nn.Module):
 
     def forward(self, maps: Float[Tensor, "N F j k"]) -> Float[Tensor, "N F j k"]:
         """Return the mean of what both make of the maps."""
-        return (self.position(maps) + self.channel(maps)) / 2
+        mean: Tensor = (self.position(maps) + self.channel(maps)) / 2
+        return mean

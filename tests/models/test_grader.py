@@ -98,7 +98,15 @@ def test_a_recipe_cannot_name_anything_else(recipe: dict[str, object], message: 
 
 
 def test_the_list_of_graders_is_closed() -> None:
-    assert {"StudyGrader": StudyGrader, "LevelGrader": LevelGrader}.items() <= GRADERS.items()
+    assert set(GRADERS) == {
+        "DetectGrader",
+        "LevelGrader",
+        "SpineOneGrader",
+        "StudyGrader",
+        "ViewsGrader",
+        "VitGrader",
+    }
+    assert all(name == grader.__name__ for name, grader in GRADERS.items())
 
 
 def test_bfloat16_training_keeps_probabilities_in_float32() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from volspine.models.attended import attended_points
+from volspine.models.detect_loss import ASKED
 from volspine.models.parts import Graded
 from volspine.tasks.evaluation import Known, Places
 from volspine.types import FloatArray, IntArray
@@ -66,7 +67,8 @@ class Hearing:
         self._keys += batch["study_id"]
         found = found_points(graded, batch)
         if found is not None:
-            true = batch["points"].masked_fill(~batch["has_point"][..., None], torch.nan)
+            told = batch["has_point"] & _asked(graded, like=batch["has_point"])
+            true = batch["points"].masked_fill(~told[..., None], torch.nan)
             self._places.append((found.double().cpu(), true.double().cpu()))
 
     def said(self) -> Said:
@@ -80,6 +82,12 @@ class Hearing:
         spacing = np.asarray(self.spacing_mm, dtype=np.float64)
         parts = zip(*self._places, strict=True)
         return Places(*(torch.cat(each).numpy() * spacing for each in parts))
+
+
+def _asked(graded: Graded, *, like: Tensor) -> Tensor:
+    """Return which targets the grader was to find, (B, T): all, unless it is of one condition."""
+    asked = (graded.extras or {}).get(ASKED)
+    return torch.ones_like(like) if asked is None else asked.to(like).expand_as(like)
 
 
 def found_points(graded: Graded, batch: dict[str, Any]) -> Tensor | None:

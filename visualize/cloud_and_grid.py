@@ -67,7 +67,7 @@ def grid_scene(study: Study, beside: Scene) -> Scene:
     x = grid.mm_from_index(np.indices((grid.shape[0], 1, 1)).reshape(3, -1).T.astype(float))[:, 0]
     left = (x - np.mean([side[0] for side in beside.bounds_mm]))[:, None, None]
     sagittal = study.by_protocol(Protocol.SAGITTAL_T2)[:1]
-    axial = [_middle_slices(series) for series in study.by_protocol(Protocol.AXIAL_T2)[:1]]
+    axial = [_middle_slices(series) for series in study.by_protocol(Protocol.AXIAL_T2)]
     near = (left > 0) & (left <= SHEET_MM)
     faces = [_faces(series, grid, left <= 0) for series in sagittal]
     faces += [_faces(series, grid, near) for series in axial]

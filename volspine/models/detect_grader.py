@@ -109,7 +109,7 @@ class DetectGrader(nn.Module):
         pooling: Part = "attention",
         width: int = 128,
         head: Part = "shared",
-        link: Part = "cumulative",
+        link: Part = "scaled",
         shape: Sequence[int] = (24, 96, 144),
         spacing_mm: Sequence[float] = (3.0, 1.5, 1.5),
         in_channels: int = 2 * len(PROTOCOLS),

@@ -71,7 +71,7 @@ class StudyGrader(nn.Module):
         backbone: Part = "tf_efficientnetv2_b0",
         pooling: Part = "attention",
         head: Part = "shared",
-        link: Part = "cumulative",
+        link: Part = "scaled",
         shape: Sequence[int] = (32, 96, 144),
         in_channels: int = 2 * len(PROTOCOLS),
         targets: Mapping[str, Any] | None = None,

@@ -92,7 +92,7 @@ class LevelGrader(nn.Module):
         pooling: Part = "attention",
         tokens: dict[str, Any] | None = None,
         head: Part = "shared",
-        link: Part = "cumulative",
+        link: Part = "scaled",
         share_sides: bool = True,
     ) -> None:
         super().__init__()

@@ -110,7 +110,7 @@ class ViewsGrader(nn.Module):
         backbone: Part = "tf_efficientnetv2_b0",
         pooling: Part = "attention",
         head: Part | None = None,
-        link: Part = "cumulative",
+        link: Part = "scaled",
         shape: Sequence[int] = (24, 96, 144),
     ) -> None:
         super().__init__()

@@ -71,7 +71,7 @@ class VitGrader(nn.Module):
         tokens: dict[str, Any] | None = None,
         closer: dict[str, Any] | None = None,
         head: Part = "shared",
-        link: Part = "cumulative",
+        link: Part = "scaled",
         shape: Sequence[int] = (24, 96, 144),
     ) -> None:
         super().__init__()

@@ -142,7 +142,7 @@ def test_it_learns_and_left_is_low_i() -> None:
     points[:, index[1]] = torch.tensor([11.5, 11.5, 15.5])
     volume = bright_sides(left, right)
     batch = {"volume": volume, "grades": grades, "points": points, "has_point": grades >= 0}
-    grader = small(backbone={"name": "tf_efficientnetv2_b0", "stride": 4})
+    grader = small(backbone={"name": "tf_efficientnetv2_b0", "stride": 4}, link="cumulative")
     optimizer = torch.optim.AdamW(grader.parameters(), lr=3e-3)
     loss = GradingLoss(guidance=0.5, sigma_voxels=(2, 4, 4))
     for _ in range(40):

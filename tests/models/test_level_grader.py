@@ -222,7 +222,7 @@ def test_a_recipe_shows_no_path() -> None:
         ({"pooling": "magic"}, "'magic' is no pooling"),
         ({"tokens": {"depth": 3}}, "'depth' is no option of tokens"),
         ({"trunk": {"name": "resnet10t", "cut": 3}}, "'cut' is no option of resnet10t"),
-        ({"trunk": "vgg19"}, "'vgg19' is not offered"),
+        ({"trunk": "vgg11"}, "'vgg11' is not offered"),
     ],
     ids=["pooling", "tokens", "option", "trunk"],
 )

@@ -281,7 +281,7 @@ def test_it_learns_and_left_is_low_i(stem):
     points[:, index[1]] = torch.tensor([11.5, 11.5, 15.5])
     marks = Marks(points, grades >= 0)
     batch = {"volume": bright_sides(left, right), "grades": grades, **marks._asdict()}
-    grader = small(stem=stem)
+    grader = small(stem=stem, link="cumulative")
     optimizer = torch.optim.AdamW(grader.parameters(), lr=5e-3)
     loss = GradingLoss(guidance=0.5, sigma_voxels=(2, 4, 4))
     for _ in range(40):

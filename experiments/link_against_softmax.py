@@ -29,7 +29,7 @@ from proof.tables import Cell, commit, provenance, table
 
 from volspine.phantom.spec import Noise
 
-LINKS = {"cumulative": FULL, "scaled": "scaled", "softmax": "softmax"}
+LINKS = {"cumulative": "cumulative", "scaled": FULL, "softmax": "softmax"}
 PAIRS = (("cumulative", "softmax"), ("scaled", "softmax"), ("scaled", "cumulative"))
 
 

@@ -75,7 +75,8 @@ class Bench:
     def path(self, name: str, seed: int) -> Path:
         """Return the file of a row; its name says all that may differ."""
         s = self.settings
-        how = f"{s.steps}x{s.batch}_rate{s.rate}_{s.trunk}_{s.width}{'_float32' * s.float32}"
+        how = f"{s.steps}x{s.batch}_rate{s.rate}_{s.trunk}_{s.width}_{self.base['link']}"
+        how += "_float32" * s.float32
         people = "".join(self.pool.store.files[row].stem for row in self.pool.rows)
         digest = hashlib.sha256(people.encode()).hexdigest()[:6]
         pool = f"{s.reader}_{len(self.pool.rows)}_{digest}"
@@ -128,7 +129,7 @@ def bench_of(settings: argparse.Namespace) -> Bench:
     base = {
         "trunk": {"name": settings.trunk},
         "tokens": {"width": settings.width},
-        "link": "cumulative",
+        "link": "scaled",
     }
     pool = Feed(store, rows, reader, device)
     return Bench(pool, Feed(test, range(len(test)), reader, device), base, settings)
@@ -174,6 +175,7 @@ def study_row(bench: Bench, name: str, rate: float, seconds: float, seed: int = 
         network = StudyGrader(
             backbone={"name": bench.settings.trunk, "stride": 8},
             head={"name": "shared", "hidden": 64, "dropout": 0.1},
+            link=bench.base["link"],
             shape=SHAPE,
         )
         start_from(network, pool.labels.numpy())

@@ -9,7 +9,7 @@ average         cells of a patch are averaged instead of attended to
 no cross-level  tokens of different levels do not attend to one another
 no jitter       trained at the true points; tested, like all, at jittered ones
 softmax         grades without order
-scaled          a link whose noise is as wide as a second score says
+cumulative      a link whose noise is as wide for every study
 study mode      no crops at all: one voxel grid of the whole study (`ablation.whole`)
 """
 
@@ -48,7 +48,7 @@ VARIANTS: Mapping[str, Variant] = {
     "no cross-level": Variant("attention across levels", {"tokens": {"across_levels": False}}),
     "no jitter": Variant("jitter in training", jitter=False),
     "softmax": Variant("order of the grades", {"link": "softmax"}),
-    "scaled": Variant("one width of noise for all", {"link": "scaled"}),
+    "cumulative": Variant("a width of its own for each study", {"link": "cumulative"}),
 }
 
 

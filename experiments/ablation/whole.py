@@ -123,4 +123,5 @@ def _collated(examples: Sequence[Example], device: torch.device) -> dict[str, Te
     return {
         name: torch.stack(parts).to(device)
         for name, parts in zip(Example._fields, fields, strict=True)
+        if parts[0] is not None
     }

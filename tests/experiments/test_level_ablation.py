@@ -44,7 +44,7 @@ def feed(store):
 def test_every_row_has_one_part_off_and_full_has_none():
     from ablation.variants import FULL, VARIANTS, Variant, arguments_of
 
-    base = {"trunk": {"name": "t"}, "tokens": {"width": 16}, "link": "cumulative"}
+    base = {"trunk": {"name": "t"}, "tokens": {"width": 16}, "link": "scaled"}
     assert arguments_of(VARIANTS[FULL], base) == base
     for name, variant in VARIANTS.items():
         found = arguments_of(variant, base)
@@ -240,7 +240,7 @@ def test_a_tiny_run_gives_a_table_and_is_not_repeated(store, tmp_path, monkeypat
     text = path.read_text(encoding="utf-8")
     for expected in {
         "level_ablation": ["| prior", "| full", "no mirroring", "no fusion", "study mode 0.002"],
-        "link_against_softmax": ["| cumulative |", "| softmax |", "default"],
+        "link_against_softmax": ["| cumulative |", "| softmax |", "| scaled |", "less softmax |"],
     }[script]:
         assert expected in text
     assert "commit " in text

@@ -13,7 +13,6 @@ from volspine.anatomy import TARGETS
 from volspine.errors import ConfigurationError
 from volspine.models.backbones import Backbone
 from volspine.models.grader import GRADERS, HEADS, LINKS, POOLINGS, StudyGrader, build_grader
-from volspine.models.level_grader import LevelGrader
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_volume
 

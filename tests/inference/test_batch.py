@@ -135,6 +135,7 @@ def test_resume_keeps_what_is_there_and_grades_the_rest(studies, job, monkeypatc
     assert len(rows(job.out / "submission.csv")) == 75
 
 
+@pytest.mark.slow
 def test_resume_grades_again_what_is_damaged_or_of_another_model(studies, job, tmp_path):
     grade_batch(studies("1", "22"), job)
     (job.out / "1" / "result.json").write_text("{")
@@ -168,6 +169,7 @@ def test_overwrite_leaves_nothing_of_the_earlier_run(studies, job):
     assert theirs.exists()
 
 
+@pytest.mark.slow
 def test_shards_into_one_folder_give_the_tables_of_the_whole(studies, job, tmp_path):
     everything = studies("1", "22", "333", "broken")
     grade_batch(everything[::2], job)

@@ -77,6 +77,7 @@ def usual(grader):
     return Usual.of([seen(grader, person(n)) for n in range(6)])
 
 
+@pytest.mark.slow
 def test_a_usual_study_is_not_strange_and_a_noisy_one_is(grader, usual):
     fresh = [usual.doubts(seen(grader, person(n))) for n in (20, 21)]
     noisy = [usual.doubts(seen(grader, person(n, noise=0.3))) for n in (20, 21)]
@@ -86,6 +87,7 @@ def test_a_usual_study_is_not_strange_and_a_noisy_one_is(grader, usual):
         assert plain["overall"] < 10 < spoilt["overall"]
 
 
+@pytest.mark.slow
 def test_one_bad_series_is_enough(grader, usual):
     crops = person(30)
     spoilt = crops._replace(axial=crops.axial.flip(1) * 0.2 + 0.8)
@@ -94,6 +96,7 @@ def test_one_bad_series_is_enough(grader, usual):
     )
 
 
+@pytest.mark.slow
 def test_a_series_that_is_missing_is_no_reason_for_doubt(grader, usual):
     crops = person(31)
     without = crops._replace(
@@ -105,6 +108,7 @@ def test_a_series_that_is_missing_is_no_reason_for_doubt(grader, usual):
     assert all(np.isfinite(list(found.values())))
 
 
+@pytest.mark.slow
 def test_a_mirrored_study_is_as_strange(grader, usual):
     crops = person(32)
     one, other = (seen(grader, c, draws=1) for c in (crops, mirrored_crops(crops)))
@@ -115,6 +119,7 @@ def test_a_mirrored_study_is_as_strange(grader, usual):
     assert np.allclose(mean, mirrored[list(MIRRORED_INDEX)], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_first_sample_is_the_report_and_others_are_moved(grader):
     found = seen(grader, person(33), draws=3)
     assert found.samples.shape == (6, 25, 3)
@@ -173,6 +178,7 @@ def test_too_few_studies_do_not_tell_what_is_usual():
         Usual.of([made_up(rng) for _ in range(4)])
 
 
+@pytest.mark.slow
 def test_the_grader_of_levels_can_be_asked():
     torch.manual_seed(0)
     trunk = {"name": "tf_efficientnetv2_b0", "stride": 4}

@@ -29,6 +29,8 @@ from volspine.report.html import _strangeness
 from volspine.views import VIEWS
 from volspine.volume.level_study import study_crops_of
 
+pytestmark = pytest.mark.slow
+
 FLAT = np.ones(25)
 
 

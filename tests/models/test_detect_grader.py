@@ -253,6 +253,7 @@ def photographic(name: str, folder: Path) -> str:
     return str(folder / "photographs.safetensors")
 
 
+@pytest.mark.slow
 def test_vgg_starts_from_photographs_and_the_recipe_forgets_their_file(tmp_path: Path) -> None:
     path = photographic("vgg19_bn", tmp_path)
     grader = small(trunk={"name": "vgg19_bn", "stride": 4, "weights": path})
@@ -264,6 +265,7 @@ def test_vgg_starts_from_photographs_and_the_recipe_forgets_their_file(tmp_path:
     assert not torch.allclose(other[..., 0], other[..., 2])
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = photographic("vgg19", tmp_path)
     with pytest.raises(WeightsError, match="are missing"):

@@ -61,6 +61,7 @@ def test_maps_have_a_cell_for_each_part_of_the_volume_and_sum_to_one(
     assert found.points.shape == (2, 3, 3)
 
 
+@pytest.mark.slow
 def test_it_learns_which_of_two_bright_places_is_low_in_i() -> None:
     """Target 0 is the blob at low i, to the patient's left; target 1 the one at high i."""
     torch.manual_seed(0)

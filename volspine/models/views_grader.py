@@ -63,9 +63,7 @@ SEEN_SHARE = 0.5
 _POOLINGS: Mapping[str, type[Pooling]] = {"attention": TargetAttentionPooling}
 _CHANNELS = 2 * len(PROTOCOLS)
 _CONDITION = [list(Condition).index(target.condition) for target in TARGETS]
-_LEAST = (
-    1e-4  # What counts as the share of a stream that saw nothing: little, never minus infinity.
-)
+_LEAST = 1e-4  # Share of a stream that saw nothing: little, since its logarithm must be finite.
 
 
 def only_orientation(

@@ -2,8 +2,6 @@
 
 import datetime as dt
 import math
-import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -12,9 +10,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from proof.measures import Estimate
+from volspine.tasks.machine import hardware
 
 PACKAGE = "../../volspine"
 """Beside the experiments, from here."""
@@ -34,22 +31,6 @@ def provenance(seed: object, *, note: str = "") -> str:
         *([note] if note else []),
     )
     return "; ".join(parts) + "."
-
-
-def hardware() -> str:
-    """Return the processor, how many cores of it, and the GPU if torch sees one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
-    return f"{_processor()}, {cores} cores, {gpu}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(names), "") or platform.processor() or platform.machine()
 
 
 @cache

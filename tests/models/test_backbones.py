@@ -91,6 +91,11 @@ def test_a_study_does_not_depend_on_its_batch_with_group_norm() -> None:
     assert not torch.allclose(batch(volumes)[:1], batch(volumes[:1]), atol=1e-2)
 
 
+def test_a_norm_that_is_not_offered_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="choose group or batch"):
+        Backbone(name="resnet10t", norm="layer")
+
+
 def test_unused_blocks_are_not_there() -> None:
     small, whole = (Backbone("efficientnet_b0", stride=s) for s in (8, 32))
     sizes = [sum(p.numel() for p in b.parameters()) for b in (small, whole)]

@@ -150,6 +150,20 @@ def test_a_backbone_that_is_not_offered_is_refused(wrong):
         PlaneBackbone(**{"name": "resnet10t", **wrong})
 
 
+def test_a_slice_is_read_by_itself_with_group_norm_and_beside_the_others_with_batch_norm():
+    torch.manual_seed(0)
+    slices = torch.randn(3, 6, 32, 64)
+    group = PlaneBackbone("resnet10t").train()
+    torch.testing.assert_close(group(slices)[1][:1], group(slices[:1])[1], atol=1e-4, rtol=1e-4)
+    batch = PlaneBackbone("resnet10t", norm="batch").train()
+    assert not torch.allclose(batch(slices)[1][:1], batch(slices[:1])[1], atol=1e-2)
+
+
+def test_a_norm_that_is_not_offered_is_refused():
+    with pytest.raises(ConfigurationError, match="norm 'layer' is not offered"):
+        PlaneBackbone(name="resnet10t", norm="layer")
+
+
 def maps_of(*, offsets=True):
     torch.manual_seed(0)
     maps = SeverityMaps(8, offsets=offsets)

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -34,6 +34,7 @@ __all__ = [
     "STRIDES",
     "SUPPORTED_BACKBONES",
     "Backbone",
+    "choose_norms",
     "create_features",
     "replace_batch_norms",
 ]
@@ -69,7 +70,7 @@ SUPPORTED_BACKBONES = _EFFICIENTNET + _MAXVIT + _RESNET + _VGG
 STRIDES = (2, 4, 8, 16, 32)
 """Strides at which a backbone can be cut."""
 
-Norm = Literal["group", "batch"]
+_NORMS = ("group", "batch")
 _MAX_GROUPS = 8
 _LEAST_CLASSIFIER = 1 / 4096  # Of VGG: one unit in its first layer instead of 4096.
 _PROBE = (64, 64, 64)  # Any volume of whole cells tells where a convolutional network reduces.
@@ -117,7 +118,7 @@ class Backbone(nn.Module):
         shape: Sequence[int] = (32, 96, 144),
         stride: int = 8,
         fine_slices: int = 1,
-        norm: Norm = "group",
+        norm: str = "group",
         weights: str | None = None,
     ) -> None:
         super().__init__()
@@ -135,8 +136,7 @@ class Backbone(nn.Module):
         self.strides = (stride >> fine_slices, stride, stride)
         if weights is not None:
             load_weights(self.network, Path(weights))
-        if norm == "group":
-            replace_batch_norms(self.network)
+        choose_norms(self.network, norm)
         if fine_slices:
             probe = _to_timm_axes(shape) if name in _MAXVIT else _PROBE
             _spare_slices(self.network, fine_slices, (in_channels, *probe))
@@ -256,6 +256,26 @@ class _GroupNormAct(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.act(self.drop(super().forward(x)))
         return result
+
+
+def choose_norms(network: nn.Module, norm: str) -> None:
+    """Leave a network the batch norms it was published with, or put group norms in their place.
+
+    Args:
+        network: Changed in place.
+        norm: `batch` or `group`.
+
+    Raises:
+        ConfigurationError: If it is another norm.
+    """
+    if norm not in _NORMS:
+        raise ConfigurationError(
+            f"norm {norm!r} is not offered",
+            remedy=f"choose {' or '.join(_NORMS)}",
+            code="VS-CFG-291",
+        )
+    if norm == "group":
+        replace_batch_norms(network)
 
 
 def replace_batch_norms(module: nn.Module) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from volspine.errors import ConfigurationError
-from volspine.models.backbones import create_features, replace_batch_norms
+from volspine.models.backbones import choose_norms, create_features
 from volspine.models.weights import load_weights
 
 __all__ = ["PLANE_BACKBONES", "PlaneBackbone", "flatten_filters"]
@@ -39,6 +39,8 @@ class PlaneBackbone(nn.Module):
         in_channels: Channels of a slice.
         stages: 3 or 4 of the network's four stages. The fourth does not halve the map again: its
             filters are dilated instead, as in DeepLab.
+        norm: `group` replaces every batch norm; `batch` keeps the network as published: a batch of
+            studies is a batch of ten times as many slices, enough for it.
         weights: Local file with trained weights of this network in 3D, or of its namesake in timm.
 
     Raises:
@@ -47,7 +49,13 @@ class PlaneBackbone(nn.Module):
     """
 
     def __init__(
-        self, name: str, *, in_channels: int = 6, stages: int = 3, weights: str | None = None
+        self,
+        name: str,
+        *,
+        in_channels: int = 6,
+        stages: int = 3,
+        norm: str = "group",
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         _check(name, stages)
@@ -57,7 +65,7 @@ class PlaneBackbone(nn.Module):
         if weights is not None:
             load_weights(self.network, Path(weights))
         flatten_filters(self.network)
-        replace_batch_norms(self.network)
+        choose_norms(self.network, norm)
         fine, coarse = self.network.feature_info.channels()
         self.num_features: tuple[int, int] = (int(fine), int(coarse))
 

@@ -31,8 +31,11 @@ __all__ = [
     "Agreement",
     "Estimate",
     "agreement",
+    "drawn_confusions",
+    "drawn_kappas",
     "estimates",
     "loss_columns",
+    "study_draws",
 ]
 
 LEVEL = 0.90
@@ -85,17 +88,19 @@ def loss_columns(terms: Terms, *, resamples: int = RESAMPLES, seed: int = 0) -> 
     return np.concatenate([mean_of_terms(drawn[:, 1:4]), drawn], axis=1)
 
 
-def estimates(columns: FloatArray) -> list[Estimate]:
+def estimates(columns: FloatArray, *, level: float = LEVEL) -> list[Estimate]:
     """Return each column's first row, with the middle of the other rows as its interval.
 
     Args:
         columns: Shape (1 + R, C); NaN in a resample without anything to judge, which is left out.
+            Without any other row the ends are NaN.
+        level: Share of the other rows that the interval holds.
 
     Example:
         >>> [one.value for one in estimates(np.array([[5.0], *([n] for n in range(11))]))]
         [5.0]
     """
-    return [_estimate(column) for column in np.asarray(columns, dtype=np.float64).T]
+    return [_estimate(column, level) for column in np.asarray(columns, dtype=np.float64).T]
 
 
 def agreement(
@@ -118,12 +123,18 @@ def agreement(
             remedy=f"give two of (N, {len(TARGETS)})",
             code="VS-CFG-219",
         )
-    draws = _draws(len(truth), resamples, seed)
+    draws = study_draws(len(truth), resamples=resamples, seed=seed)
     return {name: _agreement(truth[:, t], given[:, t], draws) for name, t in GROUPS.items()}
 
 
-def _draws(studies: int, resamples: int, seed: int) -> FloatArray:
-    """Return how often each study counts: once, then as drawn; (1 + R, N)."""
+def study_draws(studies: int, *, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
+    """Return how often each study counts: once, then as drawn; shape (1 + R, N).
+
+    Args:
+        studies: How many there are.
+        resamples: How often they are drawn; 0 for none.
+        seed: Of the draws; with the same seed those of `metrics.bootstrap` are the same.
+    """
     rng = np.random.default_rng(seed)
     even = np.full(studies, 1 / max(studies, 1))
     drawn = rng.multinomial(studies, even, size=resamples)
@@ -131,15 +142,26 @@ def _draws(studies: int, resamples: int, seed: int) -> FloatArray:
 
 
 def _agreement(truth: IntArray, given: IntArray, draws: FloatArray) -> Agreement:
+    counts = drawn_confusions(truth, given, draws)
+    right = ratio(np.trace(counts, axis1=1, axis2=2), counts.sum(axis=(1, 2)))
+    return Agreement(*estimates(np.stack([drawn_kappas(counts), right], axis=1)))
+
+
+def drawn_confusions(truth: IntArray, given: IntArray, draws: FloatArray) -> FloatArray:
+    """Return counts by true and given grade of each draw, shape (1 + R, K, K).
+
+    Args:
+        truth: Shape (N, targets); -1 where there is no grade.
+        given: Shape (N, targets).
+        draws: As of `study_draws`.
+    """
     size = len(Grade)
     known = (truth >= 0)[..., None]
     cells = np.eye(size**2)[size * np.maximum(truth, 0) + given] * known
-    counts = (draws @ cells.sum(axis=1)).reshape(-1, size, size)
-    right = ratio(np.trace(counts, axis1=1, axis2=2), counts.sum(axis=(1, 2)))
-    return Agreement(*estimates(np.stack([_kappas(counts), right], axis=1)))
+    return np.asarray((draws @ cells.sum(axis=1)).reshape(-1, size, size))
 
 
-def _kappas(counts: FloatArray) -> FloatArray:
+def drawn_kappas(counts: FloatArray) -> FloatArray:
     """Return what `metrics.ordinal.quadratic_weighted_kappa` says of each of (R, K, K) counts."""
     grades = np.arange(counts.shape[1])
     distance = (grades[:, None] - grades) ** 2
@@ -148,9 +170,9 @@ def _kappas(counts: FloatArray) -> FloatArray:
     return np.asarray(1 - ratio((distance * counts).sum(axis=(1, 2)), expected))
 
 
-def _estimate(column: FloatArray) -> Estimate:
+def _estimate(column: FloatArray, level: float) -> Estimate:
     drawn = column[1:][~np.isnan(column[1:])]
     if not len(drawn) or np.isnan(column[0]):
-        return Estimate(*[float("nan")] * 3)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Estimate(float(column[0]), float("nan"), float("nan"))
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(column[0]), float(low), float(high))

@@ -29,7 +29,15 @@ from volspine.errors import ConfigurationError
 from volspine.metrics.bootstrap import Interval
 from volspine.types import ArrayLike, BoolArray, FloatArray, IntArray
 
-__all__ = ["CONFIDENCE", "EVENTS", "Bin", "Reliability", "brier_score", "reliability"]
+__all__ = [
+    "CONFIDENCE",
+    "EVENTS",
+    "Bin",
+    "Reliability",
+    "brier_score",
+    "equal_bins",
+    "reliability",
+]
 
 CONFIDENCE = "confidence"
 """The event that the likeliest grade is right."""
@@ -174,7 +182,7 @@ class _Rows:
         return cls(said, truth == grade, np.nonzero(known)[0])
 
     def judge(self, bins: int, counts: IntArray) -> Reliability:
-        place = _places(self.said, bins)
+        place = equal_bins(self.said, bins)
         number = int(place.max(initial=-1)) + 1
         gaps = np.zeros((counts.shape[1], number))
         np.add.at(gaps, (self.study, place), self.seen - self.said)
@@ -216,8 +224,13 @@ class _Rows:
         return float(beta[1]), float(np.sqrt(max(covariance[1, 1], 0.0)))
 
 
-def _places(said: FloatArray, bins: int) -> IntArray:
-    """Return the bin of each row; bins hold equal numbers but for equal probabilities."""
+def equal_bins(said: FloatArray, bins: int = 10) -> IntArray:
+    """Return the bin of each row; bins hold equal numbers but for equal probabilities.
+
+    Args:
+        said: Probabilities, shape (rows,).
+        bins: At most; each holds `LEAST_ROWS` rows or more.
+    """
     if not len(said):
         return np.zeros(0, dtype=np.int64)
     number = max(1, min(bins, len(said) // LEAST_ROWS))

@@ -1,4 +1,4 @@
-"""Reading: a folder, a zip or a NIfTI file becomes a Study.
+"""Reading: a folder, a zip, a NIfTI file or a prepared study becomes a Study.
 
 The headers of all files are read first, which is quick; pixels are decoded when `Stack.voxels` is
 first used. Reading is lenient unless told otherwise: what cannot be used becomes a fault with its
@@ -21,6 +21,7 @@ from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import DEFAULT_LIMITS, Limits
 from volspine.dicom.nifti import is_nifti, read_nifti_study
 from volspine.dicom.parse import read_header
+from volspine.dicom.prepared import is_prepared, read_prepared, refuse_strict
 from volspine.dicom.protocol import Recognized, from_table, recognize, recognize_images
 from volspine.dicom.series import SeriesBuilder, series_key, short_name
 from volspine.dicom.study import Series, Study
@@ -40,7 +41,8 @@ def read_study(
     """Return the study in a folder, a zip, a DICOM file or NIfTI.
 
     Args:
-        path: Folder of a study (sub-folders are searched), zip archive, or NIfTI file or folder.
+        path: Folder of a study (sub-folders are searched), zip archive, NIfTI file or folder, or a
+            study that `volspine prepare` stored, which is not decoded again.
         strict: Raise on everything that lenient reading repairs or sets aside as a fault.
         protocol: What a NIfTI file shows, or every series of a DICOM study; recognized if omitted.
         limits: Caps on sizes; nothing beyond them is allocated.
@@ -50,6 +52,7 @@ def read_study(
         GeometryError: If no series has a geometry that can be trusted.
         PixelError: If no series has pixels that can be read.
         LimitError: If a limit is exceeded.
+        ConfigurationError: If a prepared study is to be read strictly.
 
     Example:
         >>> read_study("no_such_folder")  # doctest: +ELLIPSIS
@@ -58,6 +61,10 @@ def read_study(
         volspine.errors.InputError: VS-INP-001: there is no such file or folder ...
     """
     root, wanted = Path(path), None if protocol is None else Protocol(protocol)
+    if is_prepared(root):
+        if strict:
+            raise refuse_strict(root)
+        return read_prepared(root, protocol=wanted)
     files = list_files(root, limits)
     ledger = Ledger(strict)
     images = [file for file in files if is_nifti(file.name)]

@@ -153,7 +153,9 @@ class ChallengeRoot:
     summary: RootSummary
 
 
-def read_root(root: Path, *, subset: str = "train", groups: Path | None = None) -> ChallengeRoot:
+def read_root(
+    root: Path, *, subset: str = "train", groups: Path | None = None, images: Path | None = None
+) -> ChallengeRoot:
     """Return the labelled studies of a challenge root.
 
     Args:
@@ -161,6 +163,7 @@ def read_root(root: Path, *, subset: str = "train", groups: Path | None = None) 
         subset: Prefix of every file name; `train` in the challenge.
         groups: CSV file with `study_id,group` naming each study's patient; without it every
             study is a patient of its own.
+        images: Root or store whose images stand for those of the root.
 
     Raises:
         TableError: If a table is missing or malformed, or no study has both labels and images.
@@ -169,7 +172,7 @@ def read_root(root: Path, *, subset: str = "train", groups: Path | None = None) 
     marks, placeholders = _read_coordinates(root / f"{subset}_label_coordinates.csv")
     protocols = _read_protocols(root / f"{subset}_series_descriptions.csv")
     patients = _read_groups(groups) if groups else {}
-    folders = _folders(root / f"{subset}_images")
+    folders = _folders((images or root) / f"{subset}_images")
     present = [i for i in sorted(labels) if i in folders and any(folders[i].iterdir())]
     if not present:
         raise TableError(

@@ -5,6 +5,8 @@
     add_arguments(parser)      declares its options
     run(arguments) -> int      does the work and returns an exit code
 
+One with `PASSES_ON = True` takes other options too, as `arguments.others`.
+
 Nothing else is imported before it is needed, so every `--help` answers at once. `fit`, `validate`
 and `test` belong to LightningCLI, which parses its own options.
 
@@ -38,6 +40,7 @@ COMMANDS = MappingProxyType(
         "fit": "train from a recipe, or resume (LightningCLI)",
         "validate": "evaluate a checkpoint on the validation split (LightningCLI)",
         "test": "evaluate a checkpoint on the test split, beside the prior (LightningCLI)",
+        "cv": "cross-validate a recipe: every fold, out-of-fold predictions, an ensemble",
         "predict": "grade studies: a folder, a zip, a folder of studies, a challenge root, NIfTI",
         "scan": "list studies, series, protocols, stacks and faults",
         "phantom": "write synthetic studies with known truth, laid out as the challenge's",
@@ -120,9 +123,13 @@ def _run_command(name: str, rest: list[str]) -> int:
     command = importlib.import_module(f"volspine.cli.{name}")
     parser = _Parser(prog=f"volspine {name}", description=_sentence(COMMANDS[name]))
     command.add_arguments(parser)
+    passes_on = getattr(command, "PASSES_ON", False)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, errors only")
     parser.add_argument("--debug", action="store_true", help="log everything, show tracebacks")
-    return int(command.run(parser.parse_args(rest)))
+    if not passes_on:
+        return int(command.run(parser.parse_args(rest)))
+    arguments, others = parser.parse_known_args(rest)
+    return int(command.run(argparse.Namespace(**vars(arguments), others=others)))
 
 
 def _run_trainer(name: str, rest: list[str]) -> int:

@@ -9,23 +9,17 @@ volspine bundle --doubt FILE --out DIR --overwrite                beside it: whe
 """
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from volspine.errors import VolspineError
     from volspine.inference.card import Card
     from volspine.inference.checkpoint import Checkpoint, LocalizerCheckpoint
     from volspine.inference.doubt_record import DoubtRecord
     from volspine.types import FloatArray
 
 __all__ = ["add_arguments", "run"]
-
-_NEEDED = frozenset({"score", "prior", "studies"})
-_ALSO = frozenset({"floor", "terms", "kappa"})
-"""What else is kept of measured results, with all intervals; see `inference.held_out`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,8 +87,14 @@ def _add_facts(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         type=Path,
         metavar="FILE",
-        help="temperature.json of experiments/grader_scores.py: 25 numbers that log-probabilities "
-        "are divided by instead of the checkpoint's, and what they were fitted on",
+        help="calibration.json of volspine cv or temperature.json of experiments/grader_scores.py: "
+        "25 numbers that log-probabilities are divided by instead of the checkpoint's",
+    )
+    parser.add_argument(
+        "--member-weights",
+        type=Path,
+        metavar="FILE",
+        help="member_weights.json of volspine cv: how much each member counts for each target",
     )
 
 
@@ -102,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the bundle."""
     from dataclasses import replace
 
+    from volspine.cli.bundle_facts import calibrated, held_out, member_weights
     from volspine.inference.bundle import write_bundle
     from volspine.inference.bundle_doubt import add_doubt
     from volspine.inference.bundle_mode import mode_of
@@ -117,11 +118,13 @@ def run(arguments: argparse.Namespace) -> int:
     states = made.states
     if mode_of(made.recipe) == "level" and not arguments.full_precision:
         states = [halved(state) for state in states]
-    held_out = {**made.card.held_out, **_held_out(arguments.metrics)}
+    measured = {**made.card.held_out, **held_out(arguments.metrics)}
     found = made.found
-    card = replace(made.card, held_out=held_out, localizer={} if found is None else found.facts)
+    card = replace(made.card, held_out=measured, localizer={} if found is None else found.facts)
     if arguments.temperature is not None:
-        card = replace(card, **_calibrated(arguments.temperature))
+        card = replace(card, **calibrated(arguments.temperature))
+    if arguments.member_weights is not None:
+        card = replace(card, member_weights=member_weights(arguments.member_weights, len(states)))
     place = write_bundle(
         arguments.out,
         states,
@@ -192,7 +195,7 @@ def _kept(arguments: argparse.Namespace) -> _Made:
 
     named = (
         arguments.localizer, arguments.refiner, arguments.doubt, arguments.temperature,
-        arguments.metrics or None,
+        arguments.metrics or None, arguments.member_weights,
     )  # fmt: skip
     if all(each is None for each in named):
         raise ConfigurationError(
@@ -240,27 +243,6 @@ def _temperature(checkpoints: "list[Checkpoint]") -> "FloatArray":
     return np.asarray(np.exp(np.mean(np.log(fitted), axis=0)), dtype=np.float64)
 
 
-def _calibrated(path: Path) -> "dict[str, Any]":
-    """Return the card's temperature, and what it was fitted on, from a file."""
-    import json
-
-    from volspine.anatomy import TARGETS
-    from volspine.errors import ConfigurationError
-    from volspine.inference.plain_numbers import plain_numbers
-
-    try:
-        found = dict(json.loads(path.read_text(encoding="utf-8")))
-        heat = plain_numbers(found["temperature"], (len(TARGETS),))
-        return {"temperature": heat, "calibrated_on": str(found["fitted_on"])[:300]}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigurationError(
-            "not a temperature: there are no 25 numbers, or not what they were fitted on",
-            path=path,
-            remedy="give temperature.json of experiments/grader_scores.py",
-            code="VS-CFG-190",
-        ) from error
-
-
 def _in_words(checkpoint: "Checkpoint") -> str:
     if people := checkpoint.facts.get("people", {}).get("train"):
         cohorts = ", ".join(f"{count} {name}" for name, count in people.items())
@@ -269,35 +251,3 @@ def _in_words(checkpoint: "Checkpoint") -> str:
     roots = ", ".join(str(root) for root in checkpoint.facts.get("roots", ())) or "unnamed data"
     count = checkpoint.facts.get("num_studies", {}).get("train")
     return roots if count is None else f"{count} studies of {roots}"
-
-
-def _held_out(paths: Sequence[Path]) -> dict[str, Any]:
-    """Return what measured results say, later files over earlier ones; nothing without any."""
-    merged: dict[str, Any] = {}
-    for path in paths:
-        merged |= _measured(path)
-    if paths and not merged.keys() >= _NEEDED:
-        raise _no_metrics(paths[0])
-    return merged
-
-
-def _measured(path: Path) -> dict[str, Any]:
-    import json
-
-    try:
-        metrics = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise _no_metrics(path) from error
-    known = _NEEDED | _ALSO
-    return {k: v for k, v in metrics.items() if k in known or k.endswith("_interval_90")}
-
-
-def _no_metrics(path: Path) -> "VolspineError":
-    from volspine.errors import TableError
-
-    return TableError(
-        "not a test_metrics.json with score, prior and studies",
-        path=path,
-        remedy="give the file that volspine test wrote",
-        code="VS-TAB-060",
-    )

@@ -16,7 +16,7 @@ from volspine.data.rsna import LabelledStudy
 from volspine.errors import ConfigurationError, TableError
 from volspine.jobs import write_text
 
-__all__ = ["Split", "read_split", "split_counts", "split_studies", "write_split"]
+__all__ = ["Split", "dealing_order", "read_split", "split_counts", "split_studies", "write_split"]
 
 _RUN = 8  # Patients of similar severity that are shuffled among themselves.
 
@@ -82,7 +82,7 @@ def split_studies(
     quotas = split_counts(len(studies), val=val, test=test)
     sets: tuple[list[str], ...] = ([], [], [])
     dealt = 0
-    for members in _patients_in_dealing_order(studies, seed):
+    for members in dealing_order(studies, seed):
         behind = [
             q * (dealt + 1) / len(studies) - len(s) for q, s in zip(quotas, sets, strict=True)
         ]
@@ -94,7 +94,12 @@ def split_studies(
     return Split(train, val_keys, test_keys)
 
 
-def _patients_in_dealing_order(studies: Sequence[LabelledStudy], seed: int) -> list[list[str]]:
+def dealing_order(studies: Sequence[LabelledStudy], seed: int) -> list[list[str]]:
+    """Return the keys of each patient's studies in the order in which patients are dealt out.
+
+    Severe patients stand beside severe ones, shuffled among themselves, so that whoever deals in
+    turn gives every set its share; patients with many studies come first.
+    """
     patients: dict[str, list[LabelledStudy]] = {}
     for study in studies:
         patients.setdefault(study.group or study.key, []).append(study)

@@ -5,6 +5,7 @@
     {"schema": 1, "name": ..., "trained_on": ..., "phantom_only": ..., "preprocessing": ...,
      "held_out": {"score": ..., "prior": ..., "studies": ...},
      "frequencies": 25 x 3, "temperature": 25, "calibrated_on": ...,
+     "member_weights": members x 25,                    where members do not count equally
      "grid": {"spacing_mm": ..., "shape": ...},         in study mode
      "sampling": "cloud",                               where it is not "resample"
      "localizer": {"people": ..., "validation": ...},   where there is one
@@ -24,6 +25,7 @@ from volspine.decide import decide
 from volspine.errors import VolspineError, WeightsError
 from volspine.grades import RESEARCH_USE
 from volspine.inference.held_out import held_out_lines
+from volspine.inference.plain_numbers import plain_numbers
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
 from volspine.volume.sample import Sampling, check_sampling
@@ -64,6 +66,8 @@ class Card:
         grid: The lattice that a model of study mode sees, without a centre; None in level mode,
             whose model sees native slices.
         sampling: How the voxels of a study become those of the grid.
+        member_weights: Shape (members, 25); how much each member counts for each target, one for
+            both sides, summing to one over the members; None where they count equally.
         held_out: `score` on studies never trained on, `prior` on the same ones, and `studies`;
             where known also `floor`, `terms`, `kappa` and intervals.
         localizer: What is known of the localizer; empty where there is none.
@@ -78,6 +82,7 @@ class Card:
     sampling: Sampling = "resample"
     temperature: FloatArray = field(default_factory=lambda: np.ones(len(TARGETS)))
     calibrated_on: str = ""
+    member_weights: FloatArray | None = None
     held_out: Mapping[str, Any] = field(default_factory=dict)
     localizer: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -95,6 +100,9 @@ class Card:
         index = list(MIRRORED_INDEX)
         object.__setattr__(self, "frequencies", (frequencies + frequencies[index]) / 2)
         object.__setattr__(self, "temperature", (temperature + temperature[index]) / 2)
+        if self.member_weights is not None:
+            weights = _checked_weights(self.member_weights)
+            object.__setattr__(self, "member_weights", (weights + weights[:, index]) / 2)
 
     @property
     def weights_sha256(self) -> str:
@@ -115,6 +123,7 @@ def card_to_dict(card: Card) -> dict[str, Any]:
         "frequencies": np.asarray(card.frequencies).tolist(),
         "temperature": np.asarray(card.temperature).tolist(),
         **({"calibrated_on": card.calibrated_on} if card.calibrated_on else {}),
+        **_weights_to_dict(card.member_weights),
         **_grid_to_dict(card.grid),
         **({} if card.sampling == "resample" else {"sampling": card.sampling}),
         **({"localizer": dict(card.localizer)} if card.localizer else {}),
@@ -137,6 +146,7 @@ def card_from_dict(data: Mapping[str, Any]) -> Card:
             frequencies=np.array(data["frequencies"], dtype=np.float64),
             temperature=np.array(data["temperature"], dtype=np.float64),
             calibrated_on=str(data.get("calibrated_on", "")),
+            member_weights=_weights_from_dict(data),
             grid=grid_from_dict(data["grid"]) if "grid" in data else None,
             sampling=sampling_from_dict(data),
             held_out=dict(data["held_out"]),
@@ -145,6 +155,25 @@ def card_from_dict(data: Mapping[str, Any]) -> Card:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _bad_card(f"a field is missing or malformed ({type(error).__name__})") from error
+
+
+def _checked_weights(values: FloatArray) -> FloatArray:
+    weights = np.asarray(values, dtype=np.float64)
+    if weights.ndim != 2 or weights.shape[1] != len(TARGETS) or len(weights) < 1:
+        raise _bad_card(f"member weights have shape {weights.shape}, not (members, 25)")
+    if not (np.all(weights >= 0) and np.allclose(weights.sum(axis=0), 1, atol=1e-6)):
+        raise _bad_card("member weights are negative, or do not sum to one over the members")
+    return weights
+
+
+def _weights_to_dict(weights: FloatArray | None) -> dict[str, Any]:
+    return {} if weights is None else {"member_weights": np.asarray(weights).tolist()}
+
+
+def _weights_from_dict(data: Mapping[str, Any]) -> FloatArray | None:
+    if "member_weights" not in data:
+        return None
+    return plain_numbers(data["member_weights"], (None, len(TARGETS)))
 
 
 def _grid_to_dict(grid: Grid | None) -> dict[str, Any]:

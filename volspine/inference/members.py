@@ -1,7 +1,7 @@
 """Members: the networks of a bundle, asked about a study and its mirror image -> one report.
 
-With p the mean probability over both images and over the members of an ensemble, and T the
-temperature of a target, the report is
+With p the mean probability over both images and over the members of an ensemble (weighted, where
+the card says how much each counts for a target), and T the temperature of a target, the report is
 
     softmax(log p / T).
 
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
+from volspine.errors import WeightsError
 from volspine.inference.device import exact_arithmetic, with_less_on_memory_error
 from volspine.models.mirror import mirror_targets
 from volspine.types import FloatArray
@@ -55,11 +56,27 @@ class Members:
         graders: One or more, in evaluation mode.
         device: Where they are.
         temperature: Shape (25,); equal for both sides.
+        weights: Shape (members, 25), summing to one over the members, equal for both sides; None
+            counts them equally.
     """
 
     graders: tuple[nn.Module, ...]
     device: torch.device
     temperature: FloatArray
+    weights: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse weights of another number of members.
+
+        Raises:
+            WeightsError: If there is not one row for each.
+        """
+        if self.weights is not None and len(self.weights) != len(self.graders):
+            raise WeightsError(
+                f"weights of {len(self.weights)} members for an ensemble of {len(self.graders)}",
+                remedy="make the bundle again with: volspine bundle",
+                code="VS-WGT-060",
+            )
 
     @property
     def read(self) -> frozenset[Protocol]:
@@ -83,7 +100,15 @@ class Members:
         found, looks = with_less_on_memory_error(
             lambda: self._each(batches(2)), lambda: self._each(batches(1)), self.device
         )
-        return Said(self._tempered(found.mean(dim=0)), looks, self._tempered(found))
+        return Said(self._tempered(self._mean(found)), looks, self._tempered(found))
+
+    def _mean(self, found: Tensor) -> Tensor:
+        """Return the mean, (25, 3), of what each member says of both images, (2 x members, ...)."""
+        if self.weights is None:
+            return found.mean(dim=0)
+        each = found.view(len(self.graders), 2, *found.shape[1:]).mean(dim=1)
+        mean: Tensor = (torch.from_numpy(self.weights)[..., None] * each).sum(dim=0)
+        return mean
 
     def _tempered(self, p: Tensor) -> FloatArray:
         temperature = torch.from_numpy(self.temperature)[:, None]

@@ -156,7 +156,7 @@ class Predictor:
 def _reader(bundle: Bundle, device: torch.device) -> Reader:
     """Return what reads studies in the bundle's mode."""
     graders = tuple(grader.to(device) for grader in bundle.graders)
-    members = Members(graders, device, bundle.card.temperature)
+    members = Members(graders, device, bundle.card.temperature, bundle.card.member_weights)
     if bundle.mode == "level":
         if bundle.localizer is None:
             raise without_localizer()

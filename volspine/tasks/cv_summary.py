@@ -1,0 +1,132 @@
+"""What a cross-validation came to: its folds -> tables, numbers, temperatures and a text.
+
+    DIR/oof.csv             what was said of every study while it was held out
+    DIR/oof_calibrated.csv  the same at the temperatures that the other folds ask for
+    DIR/calibration.json    the temperature of each target that all folds ask for, and its effect
+    DIR/metrics.json        of oof_calibrated.csv, as `volspine test` gives them
+    DIR/label_noise.csv     labels that look like mistakes, the worst first
+
+Shapes:
+    N  studies    T  the 25 targets    K  the 3 grades
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from volspine.anatomy import TARGETS, Finding
+from volspine.decide import frequencies
+from volspine.jobs import write_text
+from volspine.metrics.label_noise import Suspect, label_noise_csv, suspects
+from volspine.metrics.likelihood import LikelihoodGain, likelihood_gain
+from volspine.tasks.cross_validation import METRICS, PREDICTIONS, CrossValidation
+from volspine.tasks.evaluation import Evaluation, evaluate
+from volspine.tasks.out_of_fold import OutOfFold, gather, member_weights, write_oof
+from volspine.types import FloatArray
+
+__all__ = ["Summary", "summarise"]
+
+_SURE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What a cross-validation came to.
+
+    Attributes:
+        said: What was said of every study while it was held out.
+        calibrated: Probabilities at the temperatures that the other folds ask for, (N, T, K).
+        temperature: That all folds ask for, (T,).
+        gain: What calibration is worth in likelihood.
+        evaluation: Of the calibrated probabilities.
+        fold_scores: The challenge's score of each fold's model on its own held-out studies.
+        noise: Labels that look like mistakes, the worst first.
+    """
+
+    said: OutOfFold
+    calibrated: FloatArray
+    temperature: FloatArray
+    gain: LikelihoodGain
+    evaluation: Evaluation
+    fold_scores: tuple[float, ...]
+    noise: tuple[Suspect, ...]
+
+    def __str__(self) -> str:
+        scores = ", ".join(f"{score:.3f}" for score in self.fold_scores)
+        heats = ", ".join(
+            f"{finding.term.replace('_', ' ')} {self.temperature[_first(finding)]:.2f}"
+            for finding in Finding
+        )
+        doubted = sum(one.p_label < _SURE for one in self.noise)
+        return "\n".join(
+            [
+                f"folds: {scores}",
+                f"out of fold, calibrated: {self.evaluation}",
+                f"temperatures: {heats}; {self.gain}",
+                f"labels of less than {_SURE:.0%} probability: {doubted}",
+            ]
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write the tables and numbers.
+
+        Raises:
+            OutputError: If they cannot be written.
+        """
+        write_oof(self.said, folder / "oof.csv")
+        write_oof(replace(self.said, probabilities=self.calibrated), folder / "oof_calibrated.csv")
+        _write_json(folder / "calibration.json", self._calibration())
+        _write_json(folder / "metrics.json", self.evaluation.to_dict())
+        write_text(folder / "label_noise.csv", label_noise_csv(self.noise))
+
+    def write_weights(self, path: Path) -> Path:
+        """Write how much each fold's model may count for each target, and return the file."""
+        _write_json(path, {"member_weights": member_weights(self.said).tolist()})
+        return path
+
+    def _calibration(self) -> dict[str, Any]:
+        studies, folds = len(self.said.keys), len(self.fold_scores)
+        return {
+            "temperature": self.temperature.tolist(),
+            "fitted_on": f"out-of-fold predictions of {studies} studies in {folds} folds",
+            "effect_out_of_fold": self.gain.to_dict(),
+        }
+
+
+def summarise(validation: CrossValidation, *, seed: int = 0) -> Summary:
+    """Return what finished folds came to.
+
+    Args:
+        validation: All of its folds are finished.
+        seed: Of the draws behind the intervals.
+
+    Raises:
+        TableError: If what a fold wrote is damaged or of other studies.
+    """
+    runs = [validation.run_folder(n) for n in range(1, len(validation.folds) + 1)]
+    said = gather(validation.folds, [run / PREDICTIONS for run in runs])
+    calibrated = said.calibrated()
+    return Summary(
+        said=said,
+        calibrated=calibrated,
+        temperature=said.temperature(),
+        gain=likelihood_gain(said.probabilities, calibrated, said.grades, seed=seed),
+        # The prior knows the frequencies of all labels, which no fold's model did.
+        evaluation=evaluate(calibrated, said.grades, frequencies(said.grades), seed=seed),
+        fold_scores=tuple(_score(run / METRICS) for run in runs),
+        noise=suspects(calibrated, said.grades, said.keys),
+    )
+
+
+def _score(path: Path) -> float:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return float(found["score"])
+
+
+def _first(finding: Finding) -> int:
+    return next(target.index for target in TARGETS if target.finding is finding)
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    write_text(path, json.dumps(data, indent=1) + "\n")

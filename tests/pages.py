@@ -74,9 +74,13 @@ def _check_ours(rest: list[str], root: Path) -> None:
     if name in TRAINER:
         assert (root / options[options.index("-c") + 1]).is_file(), options
         return
-    parser = _Parser(prog=name)
-    importlib.import_module(f"volspine.cli.{name}").add_arguments(parser)
-    parser.parse_args(options)
+    parser, command = _Parser(prog=name), importlib.import_module(f"volspine.cli.{name}")
+    command.add_arguments(parser)
+    if getattr(command, "PASSES_ON", False):
+        assert (root / options[options.index("-c") + 1]).is_file(), options
+        parser.parse_known_args(options)
+    else:
+        parser.parse_args(options)
 
 
 def check_python(block: Block) -> None:

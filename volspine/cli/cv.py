@@ -174,6 +174,7 @@ def _bundle(arguments: argparse.Namespace, validation: "CrossValidation", summar
     words += ["--temperature", str(folder / "calibration.json")]
     words += ["--metrics", str(folder / "metrics.json")]
     words += ["--name", arguments.name or folder.resolve().name]
+    words += ["--trained-on", _in_words(validation)]
     if arguments.localizer is not None:
         words += ["--localizer", str(arguments.localizer)]
     if arguments.patients:
@@ -181,3 +182,9 @@ def _bundle(arguments: argparse.Namespace, validation: "CrossValidation", summar
     if arguments.weights == "out-of-fold":
         words += ["--member-weights", str(summary.write_weights(folder / "member_weights.json"))]
     return main(words)
+
+
+def _in_words(validation: "CrossValidation") -> str:
+    roots = sorted({study.folder.parent.parent.name for study in validation.studies})
+    held_out = f"each member on the others of {len(validation.folds)} folds"
+    return f"{len(validation.studies)} studies of {', '.join(roots)}; {held_out}"

@@ -70,7 +70,7 @@ def resolved_recipe(arguments: Sequence[str]) -> dict[str, Any]:
     if done.returncode:
         complaint = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ConfigurationError(
-            complaint.removeprefix("volspine: ")[:_TEXT],
+            f"the recipe cannot be used: {complaint.removeprefix('volspine: ')[:_TEXT]}",
             remedy="try it with volspine fit and the same options",
             code="VS-CFG-302",
         )

@@ -50,6 +50,25 @@ def test_a_card_comes_back_whole():
     assert card_to_dict(again) == card_to_dict(card)
 
 
+def test_member_weights_come_back_with_left_and_right_alike():
+    weights = np.full((2, 25), 0.5)
+    weights[:, 5] = [0.9, 0.1]  # Left foramen L1/L2; the right one is number 10.
+    card = card_from_dict(json.loads(json.dumps(card_to_dict(tiny_card(member_weights=weights)))))
+    assert card.member_weights[:, 5].tolist() == pytest.approx([0.7, 0.3])
+    assert card.member_weights[:, 10].tolist() == pytest.approx([0.7, 0.3])
+    assert "member_weights" not in card_to_dict(tiny_card())
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [np.full((2, 25), 0.4), np.full((2, 24), 0.5), np.array([[1.5] * 25, [-0.5] * 25])],
+    ids=["sum", "targets", "negative"],
+)
+def test_member_weights_that_are_none_are_refused(weights):
+    with pytest.raises(WeightsError, match="member weights"):
+        tiny_card(member_weights=weights)
+
+
 def test_the_card_pools_left_and_right():
     frequencies = np.tile([0.7, 0.2, 0.1], (25, 1))
     frequencies[5] = [0.5, 0.3, 0.2]  # Left foramen L1/L2; the right one is number 10.

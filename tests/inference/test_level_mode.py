@@ -15,7 +15,7 @@ from tests.inference.made_up_levels import (
 )
 from tests.inference.test_predictor import CANAL, LEFT, broken, mirrored
 from volspine.anatomy import LEVELS, MIRRORED_INDEX, TARGETS, Finding
-from volspine.errors import ConfigurationError
+from volspine.errors import ConfigurationError, WeightsError
 from volspine.inference import level_mode
 from volspine.inference.level_mode import measured_targets
 from volspine.inference.predictor import Options, Predictor
@@ -182,6 +182,23 @@ def test_an_ensemble_reports_the_mean(monkeypatch, study):
     both = level_predictor(monkeypatch, landmarks(), *graders).predict(study)
     mean = sum(g.grades.probabilities for g in each) / 2
     assert both.grades.probabilities == pytest.approx(mean, abs=1e-6)
+
+
+def test_members_count_as_the_card_says_target_by_target(monkeypatch, study):
+    graders = [BrightnessGrader(2.0), BrightnessGrader(4.0)]
+    each = [level_predictor(monkeypatch, landmarks(), g).predict(study) for g in graders]
+    one, other = (g.grades.probabilities for g in each)
+    weights = np.full((2, 25), 0.5)
+    weights[:, :5] = [[1.0], [0.0]]
+    made = level_predictor(monkeypatch, landmarks(), *graders, member_weights=weights)
+    both = made.predict(study).grades.probabilities
+    assert both[:5] == pytest.approx(one[:5], abs=1e-6)
+    assert both[5:] == pytest.approx((one[5:] + other[5:]) / 2, abs=1e-6)
+
+
+def test_weights_of_another_number_of_members_are_refused(monkeypatch):
+    with pytest.raises(WeightsError, match="weights of 2 members for an ensemble of 1"):
+        level_predictor(monkeypatch, landmarks(), member_weights=np.full((2, 25), 0.5))
 
 
 def test_temperature_flattens_as_the_formula_says(monkeypatch, study):

@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from tests.data.test_splits import studies
 from tests.metrics.test_likelihood import reports
-from volspine.errors import ConfigurationError, VolspineError
+from volspine.errors import ConfigurationError, VolspineError, WeightsError
 from volspine.tasks.cross_validation import CrossValidation, Plan
-from volspine.tasks.cv_summary import summarise
+from volspine.tasks.cv_summary import checkpoint_temperature, summarise
 from volspine.tasks.evaluation import predictions_csv
 from volspine.tasks.out_of_fold import read_oof
 
@@ -36,7 +37,7 @@ class Volspine:
         run = self._after("--trainer.default_root_dir")
         if words[0] == "fit":
             (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-            (run / "checkpoints" / "last.ckpt").touch()
+            torch.save({"volspine": {}}, run / "checkpoints" / "last.ckpt")
         elif code == 0:
             held_out = json.loads(self._after("--data.split.file").read_text())["test"]
             p, grades = reports(0)
@@ -71,7 +72,7 @@ def test_a_fold_is_fitted_on_its_split_in_its_folder_and_then_tested(tmp_path):
 def test_the_best_checkpoint_is_tested_where_one_was_chosen(tmp_path):
     validation, volspine = begin(tmp_path), Volspine()
     (tmp_path / "fold_1" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "fold_1" / "checkpoints" / "best.ckpt").touch()
+    torch.save({"volspine": {}}, tmp_path / "fold_1" / "checkpoints" / "best.ckpt")
     validation.fit_fold(1, command=volspine)
     assert volspine.told[1][-1] == "best"
     assert validation.checkpoint(1).name == "best.ckpt"
@@ -138,3 +139,16 @@ def test_a_summary_holds_every_study_once_and_says_what_calibration_is_worth(tmp
     rows = (tmp_path / "label_noise.csv").read_text().splitlines()
     assert len(rows) == 1 + len(summary.noise)
     assert "out of fold" in str(summary)
+
+
+def test_a_damaged_checkpoint_of_a_fold_is_refused(tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(WeightsError, match="missing or damaged"):
+        checkpoint_temperature(tmp_path / "last.ckpt")
+
+
+def test_the_temperature_of_a_checkpoint_is_read_and_1_where_there_is_none(tmp_path):
+    torch.save({"volspine": {"temperature": [2.0] * 25}}, tmp_path / "hot.ckpt")
+    torch.save({"volspine": {}}, tmp_path / "none.ckpt")
+    assert checkpoint_temperature(tmp_path / "hot.ckpt").tolist() == [2.0] * 25
+    assert checkpoint_temperature(tmp_path / "none.ckpt").tolist() == [1.0] * 25

@@ -8,7 +8,7 @@ from tests.metrics.test_likelihood import reports
 from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding
 from volspine.data.folds import deal_folds
 from volspine.errors import TableError
-from volspine.metrics.calibration import fit_temperature
+from volspine.metrics.calibration import fit_temperature, tempered
 from volspine.metrics.likelihood import likelihood_gain
 from volspine.tasks.evaluation import predictions_csv
 from volspine.tasks.out_of_fold import OutOfFold, gather, member_weights, read_oof, write_oof
@@ -42,6 +42,18 @@ def test_what_every_fold_said_of_its_own_is_gathered(tmp_path):
         np.testing.assert_array_equal(said.grades[n], grades[int(key)])
         assert key in folds.parts[said.fold[n] - 1]
     assert len(said.keys) == 12
+
+
+def test_the_temperature_of_each_run_is_undone(tmp_path):
+    """One temperature is fitted for all members, to what they say without any of their own."""
+    folds, files, p, grades = folds_of(tmp_path)
+    heats = [np.linspace(0.5, 2, 25), np.ones(25), np.full(25, 1.5)]
+    for part, file, heat in zip(folds.parts, files, heats, strict=True):
+        place = [int(key) for key in part]
+        file.write_text(predictions_csv(tempered(np.log(p[place]), heat), grades[place], part))
+    said = gather(folds, files, temperatures=heats)
+    for n, key in enumerate(said.keys):
+        np.testing.assert_allclose(said.probabilities[n], p[int(key)], atol=2e-3)
 
 
 def test_predictions_of_another_fold_are_refused(tmp_path):

@@ -48,7 +48,8 @@ def _add_parts(parser: argparse.ArgumentParser) -> None:
         "--localizer",
         type=Path,
         metavar="CKPT",
-        help="checkpoint of a localizer, or a model folder that has one, to go with it",
+        help="checkpoint of a localizer, or a model folder that has one, to go with it; `demo` is "
+        "that of the package, which has only seen phantoms",
     )
     parser.add_argument(
         "--refiner",
@@ -158,9 +159,10 @@ def _localizer(path: Path) -> "LocalizerCheckpoint":
     from volspine.inference.bundle import load_bundle
     from volspine.inference.checkpoint import LocalizerCheckpoint, read_localizer
 
-    if not path.is_dir():
+    is_demo = str(path) == "demo" and not path.exists()
+    if not (path.is_dir() or is_demo):
         return read_localizer(path)
-    bundle = load_bundle(path)
+    bundle = load_bundle(None if is_demo else path)
     if bundle.localizer is None:
         raise ConfigurationError(
             "the bundle has no localizer",

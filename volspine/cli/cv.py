@@ -49,8 +49,8 @@ def _add_bundle(parser: argparse.ArgumentParser) -> None:
         "--localizer",
         type=Path,
         metavar="CKPT",
-        help="checkpoint of a localizer, or a model folder that has one; an ensemble of graders "
-        "of levels needs it",
+        help="checkpoint of a localizer, or a model folder that has one, or `demo` for that of the "
+        "package; an ensemble of graders of levels needs it",
     )
     add("--patients", action="store_true", help="the studies are of patients, not phantoms")
     add(

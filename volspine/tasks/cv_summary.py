@@ -11,21 +11,27 @@ Shapes:
 """
 
 import json
+import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from volspine.anatomy import TARGETS, Finding
 from volspine.decide import frequencies
+from volspine.errors import WeightsError
 from volspine.jobs import write_text
 from volspine.metrics.label_noise import Suspect, label_noise_csv, suspects
 from volspine.metrics.likelihood import LikelihoodGain, likelihood_gain
 from volspine.tasks.cross_validation import METRICS, PREDICTIONS, CrossValidation
 from volspine.tasks.evaluation import Evaluation, evaluate
 from volspine.tasks.out_of_fold import OutOfFold, gather, member_weights, write_oof
+from volspine.tasks.plain import CHECKPOINT_KEY
 from volspine.types import FloatArray
 
-__all__ = ["Summary", "summarise"]
+__all__ = ["Summary", "checkpoint_temperature", "summarise"]
 
 _SURE = 0.1
 
@@ -104,8 +110,10 @@ def summarise(validation: CrossValidation, *, seed: int = 0) -> Summary:
     Raises:
         TableError: If what a fold wrote is damaged or of other studies.
     """
-    runs = [validation.run_folder(n) for n in range(1, len(validation.folds) + 1)]
-    said = gather(validation.folds, [run / PREDICTIONS for run in runs])
+    numbers = range(1, len(validation.folds) + 1)
+    runs = [validation.run_folder(n) for n in numbers]
+    heats = [checkpoint_temperature(validation.checkpoint(n)) for n in numbers]
+    said = gather(validation.folds, [run / PREDICTIONS for run in runs], temperatures=heats)
     calibrated = said.calibrated()
     return Summary(
         said=said,
@@ -117,6 +125,25 @@ def summarise(validation: CrossValidation, *, seed: int = 0) -> Summary:
         fold_scores=tuple(_score(run / METRICS) for run in runs),
         noise=suspects(calibrated, said.grades, said.keys),
     )
+
+
+def checkpoint_temperature(path: Path) -> FloatArray:
+    """Return the temperature of each target, (T,), that a run reported at; 1 where it has none.
+
+    Raises:
+        WeightsError: If the checkpoint is missing or damaged.
+    """
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)[CHECKPOINT_KEY]
+        heat = np.asarray(kept.get("temperature") or np.ones(len(TARGETS)), dtype=np.float64)
+    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            "the checkpoint of a fold is missing or damaged",
+            path=path,
+            remedy="remove the folder of this fold and run volspine cv again",
+            code="VS-WGT-061",
+        ) from error
+    return heat
 
 
 def _score(path: Path) -> float:

@@ -45,7 +45,7 @@ class OutOfFold:
 
     Attributes:
         keys: N studies.
-        probabilities: Shape (N, T, K), as the folds' models reported them.
+        probabilities: Shape (N, T, K), as the folds' models said them.
         grades: Labels, shape (N, T); -1 where missing.
         fold: Shape (N,), from 1.
     """
@@ -99,12 +99,16 @@ def member_weights(said: OutOfFold) -> FloatArray:
     return np.where(total > 0, gains / np.where(total > 0, total, 1), even)
 
 
-def gather(folds: Folds, files: Sequence[Path]) -> OutOfFold:
+def gather(
+    folds: Folds, files: Sequence[Path], *, temperatures: Sequence[FloatArray] = ()
+) -> OutOfFold:
     """Return what the models of all folds said of what was held out of them.
 
     Args:
         folds: Who was held out of which.
         files: For each fold, the test_predictions.csv of its run.
+        temperatures: For each fold, (T,), at which its run reported. They are undone: an ensemble
+            has one temperature, which is fitted to what its members say without any.
 
     Raises:
         TableError: If a file is not such a table, or is not of the studies of its fold.
@@ -120,6 +124,8 @@ def gather(folds: Folds, files: Sequence[Path]) -> OutOfFold:
                 code="VS-TAB-101",
             )
         parts.append(part)
+    for part, heat in zip(parts, temperatures, strict=bool(temperatures)):
+        part.probabilities[:] = tempered(part.log_probs, 1 / heat)
     return _joined(parts)
 
 

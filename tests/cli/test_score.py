@@ -98,7 +98,10 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(
     assert f"{rsna_score(*tables).total:.4f}" in html
     assert "Research use only" in html
     assert not re.search(r"(src|href)=|<script|https?://", html)
-    assert html.count("<tr>") == html.count("</tr>") == 5 + 5 + 4 + 13
+    assert html.count("</tr>") == html.count("<tr>") + html.count('<tr class="first">')
+    for table in ("The 25 targets", "Rows by true and given grade", "Studies that cost most"):
+        assert table in html
+    assert html.count('role="img"') == 1 + 8 + 12
 
 
 def test_the_bootstrap_is_repeatable_and_the_seed_matters(

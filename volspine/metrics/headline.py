@@ -42,10 +42,12 @@ __all__ = [
     "HEADLINE_LEVEL",
     "LOWER_IS_BETTER",
     "MEASURES",
+    "Columns",
     "calibration_change",
     "headline",
     "headline_columns",
     "headline_difference",
+    "headline_of",
 ]
 
 HEADLINE_LEVEL = 0.95
@@ -91,7 +93,7 @@ def headline(
     Raises:
         ConfigurationError: If shapes or numbers do not fit.
     """
-    return _told(headline_columns(probabilities, grades, resamples=resamples, seed=seed))
+    return headline_of(headline_columns(probabilities, grades, resamples=resamples, seed=seed))
 
 
 def headline_difference(
@@ -115,7 +117,7 @@ def headline_difference(
         ConfigurationError: If shapes or numbers do not fit.
     """
     a, b = (headline_columns(p, grades, resamples=resamples, seed=seed) for p in (first, second))
-    return _told(
+    return headline_of(
         {group: {name: b[group][name] - a[group][name] for name in MEASURES} for group in a}
     )
 
@@ -217,7 +219,12 @@ def _gaps(p: FloatArray, labels: IntArray, draws: FloatArray) -> FloatArray:
     return np.asarray(np.abs(draws @ gaps).sum(axis=1))
 
 
-def _told(columns: Columns) -> dict[str, dict[str, Estimate]]:
+def headline_of(columns: Columns) -> dict[str, dict[str, Estimate]]:
+    """Return the estimates of columns, or of differences of them, by group and name.
+
+    Args:
+        columns: As of `headline_columns`.
+    """
     return {
         group: {name: _estimate(column) for name, column in of_group.items()}
         for group, of_group in columns.items()

@@ -1,66 +1,130 @@
-"""The evaluation of a submission: scores, intervals and agreement, as text, data or a page.
+"""The evaluation of predictions: scores, intervals and agreement, as data.
 
-The page needs no network and no other file, and every text in it is escaped.
+`volspine score` judges a submission, `volspine test` the predictions of a run, both by `judge`. The
+metric scores what is submitted; agreement, discrimination and calibration are of the probabilities
+that the model would report (`report.scored`). `evaluation_text` and `evaluation_page` tell it.
+
+Shapes:
+    N  studies    T  targets, 25    K  grades, 3    M  terms, 4
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from volspine.anatomy import Grade
-from volspine.challenge import GRADE_WEIGHTS
+from volspine.decide import prior
+from volspine.errors import ConfigurationError
 from volspine.grades import RESEARCH_USE
-from volspine.metrics.bootstrap import Interval, bootstrap_scores
+from volspine.metrics.bootstrap import Interval, bootstrap_difference, bootstrap_scores
+from volspine.metrics.cells import Cell, cells, confusions
+from volspine.metrics.headline import Columns, headline_columns, headline_of
+from volspine.metrics.intervals import GROUPS, Estimate
 from volspine.metrics.ordinal import OrdinalScores, confusion, ordinal_scores_by_finding
 from volspine.metrics.reliability import Reliability, reliability
 from volspine.metrics.rsna import RsnaScore, rsna_terms, score_terms
-from volspine.metrics.tables import Frame, read_solution, read_submission
-from volspine.report.diagram import MARGIN, SIZE, panel
-from volspine.report.template import page_template
-from volspine.types import FloatArray
+from volspine.metrics.tables import Frame
+from volspine.report.plain import plain
+from volspine.report.scored import Scored, is_phantom_solution, read_scored
+from volspine.report.worst import WorstStudy, worst_studies
 
-__all__ = ["Evaluation", "evaluate", "render_evaluation"]
+__all__ = [
+    "CAUTION",
+    "PHANTOMS",
+    "Comparison",
+    "Evaluation",
+    "Facts",
+    "evaluate",
+    "facts_of",
+    "judge",
+]
 
 CAUTION = (
     "These numbers hold for the studies that were scored. Numbers of synthetic studies (phantoms) "
     "prove the pipeline and say nothing about patients."
 )
 
-UNDONE = (
-    "A submission is weighted for the metric; here its weights are undone, which gives back the "
-    "probabilities that it was made from, but for the level of a canal that the fourth term moved. "
-    "ECE is the mean distance of said from seen; by chance is what it would be if all that was "
-    "said were right. Slope: below 1 is too bold, above 1 too careful."
+PHANTOMS = (
+    "These studies are synthetic (phantoms). Their numbers prove the pipeline and say nothing "
+    "about patients."
 )
 
-_LABELS = {
-    "total": "Score (mean of four)",
-    "spinal": "Spinal canal",
-    "foraminal": "Neural foramina",
-    "subarticular": "Subarticular",
-    "any_severe": "Any severe canal",
-}
+
+class Facts(NamedTuple):
+    """What is known besides predictions and labels.
+
+    Attributes:
+        subject: What is evaluated, in words.
+        are_phantoms: Whether the studies are synthetic.
+        prior: The score of a report that has learned nothing; None where it was not asked for.
+        prior_name: What that report is, in words.
+        places: By finding, how far off targets were looked for, in mm and shares.
+    """
+
+    subject: str = "Evaluation of a submission"
+    are_phantoms: bool = False
+    prior: RsnaScore | None = None
+    prior_name: str = ""
+    places: Mapping[str, Mapping[str, float | None]] = {}
+
+
+_NO_FACTS = Facts()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Another set of predictions of the same studies.
+
+    Attributes:
+        name: As shown.
+        score: Its challenge score.
+        headline: Its measures.
+        score_difference: For each of the five numbers, the evaluated one less this one, with 95 %
+            intervals from shared draws; below zero the evaluated one is better.
+        headline_difference: The same of each measure, by group and name.
+    """
+
+    name: str
+    score: RsnaScore
+    headline: Mapping[str, Mapping[str, Estimate]]
+    score_difference: Mapping[str, Estimate]
+    headline_difference: Mapping[str, Mapping[str, Estimate]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "name": self.name,
+            "score": self.score.to_dict(),
+            "score_difference": _estimates(self.score_difference),
+            "headline": {name: _estimates(each) for name, each in self.headline.items()},
+            "headline_difference": {
+                name: _estimates(each) for name, each in self.headline_difference.items()
+            },
+            "sign": "evaluated less other; of the score, below zero is better",
+        }
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known about a submission.
+    """What is known about predictions.
 
     Attributes:
         score: The challenge's score and its terms; lower is better.
         intervals: For each of its five numbers, one bootstrap interval a level; may be empty.
-        agreement: Agreement of the grade with the largest submitted probability, over all rows and
-            by finding.
+        agreement: Agreement of the likeliest grade, over all rows and by finding.
         confusion: Rows by true and given grade.
         num_studies: Studies that were scored.
         num_rows: Graded rows that were scored.
         resamples: Bootstrap samples behind the intervals.
-        calibration: Whether what was said came true that often, by finding and event; of the
-            probabilities with the metric's weights undone.
+        calibration: Whether what was said came true that often, by finding and event.
+        headline: Each measure with its 95 % interval, by group and name.
+        cells: The 25 targets.
+        confusions: Rows by true and given grade of each group.
+        worst: The studies that cost most.
+        against: What they are compared with.
+        facts: What else is known.
     """
 
     score: RsnaScore
@@ -71,82 +135,51 @@ class Evaluation:
     num_rows: int
     resamples: int
     calibration: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict)
+    headline: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    cells: tuple[Cell, ...] = ()
+    confusions: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    worst: tuple[WorstStudy, ...] = ()
+    against: Comparison | None = None
+    facts: Facts = _NO_FACTS
+
+    @property
+    def notices(self) -> tuple[str, str]:
+        """What every output says."""
+        return RESEARCH_USE, PHANTOMS if self.facts.are_phantoms else CAUTION
+
+    def judged(self) -> dict[str, Any]:
+        """Return the measures and the cells as plain data; what is not defined is None."""
+        return {
+            "headline": {name: _estimates(each) for name, each in self.headline.items()},
+            "cells": [cell.to_dict() for cell in self.cells],
+            "confusions": {name: [list(row) for row in c] for name, c in self.confusions.items()},
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; what is not defined is None."""
+        prior_score = self.facts.prior
         return {
             "score": self.score.to_dict(),
             "intervals": {
                 name: [interval._asdict() for interval in given]
                 for name, given in self.intervals.items()
             },
-            "agreement": {name: _plain(s.to_dict()) for name, s in self.agreement.items()},
+            "prior": None if prior_score is None else prior_score.to_dict(),
+            "agreement": {name: plain(s.to_dict()) for name, s in self.agreement.items()},
             "confusion": [list(row) for row in self.confusion],
+            **self.judged(),
             "calibration": {
-                finding: {event: _plain(judged.to_dict()) for event, judged in events.items()}
+                finding: {event: plain(judged.to_dict()) for event, judged in events.items()}
                 for finding, events in self.calibration.items()
             },
+            "localization": {name: dict(each) for name, each in self.facts.places.items()} or None,
+            "against": None if self.against is None else self.against.to_dict(),
             "num_studies": self.num_studies,
             "num_rows": self.num_rows,
             "resamples": self.resamples,
-            "notice": f"{RESEARCH_USE} {CAUTION}",
+            "phantoms": self.facts.are_phantoms,
+            "notice": " ".join(self.notices),
         }
-
-    def to_text(self) -> str:
-        """Return a table for a terminal."""
-        scores = [
-            f"{label:<22}{value:>8}  {'  '.join(intervals)}".rstrip()
-            for label, value, intervals in self.score_rows()
-        ]
-        kappas = [
-            f"{name:<28}{_number(s.kappa, 3):>7}{_number(s.accuracy, 3):>10}"
-            f"{_number(s.majority, 3):>10}"
-            for name, s in self.agreement.items()
-        ]
-        return "\n".join(
-            [
-                f"{self.num_studies} studies, {self.num_rows} graded rows; lower is better",
-                *scores,
-                "",
-                f"{'largest probability given':<28}{'kappa':>7}{'accuracy':>10}{'majority':>10}",
-                *kappas,
-                "",
-                *self._calibration_text(),
-                f"{RESEARCH_USE} {CAUTION}",
-            ]
-        )
-
-    def calibration_rows(self) -> list[tuple[str, str, list[str]]]:
-        """Return finding, event, and ECE, by chance, Brier and slope of each event, as text."""
-        return [
-            (finding.replace("_", " "), event.replace("_", " "), _calibration_numbers(judged))
-            for finding, events in self.calibration.items()
-            for event, judged in events.items()
-        ]
-
-    def _calibration_text(self) -> list[str]:
-        if not self.calibration:
-            return []
-        head = f"{'said and seen, weights undone':<42}{'ECE':>7}{'by chance':>11}{'slope':>8}"
-        rows = [
-            f"{finding:<28}{event:<14}{ece:>7}{chance:>11}{slope:>8}"
-            for finding, event, (ece, _, chance, _, slope, _) in self.calibration_rows()
-        ]
-        return [head, *rows, ""]
-
-    def score_rows(self) -> list[tuple[str, str, list[str]]]:
-        """Return label, score and intervals of each of the five numbers, as text."""
-        return [
-            (
-                _LABELS[name],
-                _number(value, 4),
-                [
-                    f"{i.level:.0%} {_number(i.low, 4)} to {_number(i.high, 4)}"
-                    for i in self.intervals.get(name, ())
-                ],
-            )
-            for name, value in self.score.to_dict().items()
-        ]
 
 
 def evaluate(
@@ -156,6 +189,7 @@ def evaluate(
     studies: set[str] | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    against: str | Path | Frame | None = None,
 ) -> Evaluation:
     """Return all that is known about a submission.
 
@@ -165,82 +199,108 @@ def evaluate(
         studies: Score these studies only; all of the solution's if omitted.
         resamples: Bootstrap samples for the intervals; 0 for none.
         seed: Of the bootstrap.
+        against: Another submission to compare with.
 
     Raises:
         TableError: If a table does not parse, the two do not fit, or a term has no graded row.
     """
-    truth = read_solution(solution, studies=studies)
-    given = read_submission(submission, truth, ignore_others=studies is not None)
-    terms = rsna_terms(truth.grades, given, weights=truth.weights)
-    grades = given.argmax(axis=-1)
+    tables = [submission] if against is None else [submission, against]
+    scored = read_scored(solution, *tables, studies=studies)
+    return judge(
+        scored[0],
+        against=None if against is None else scored[1],
+        facts=facts_of(solution, scored[0]),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def facts_of(solution: str | Path | Frame, scored: Scored) -> Facts:
+    """Return what a solution tells besides its labels: whether they are of phantoms, their prior.
+
+    Args:
+        solution: As it was given.
+        scored: What was read of it.
+    """
+    constant = np.broadcast_to(prior(scored.grades), scored.submitted.shape)
+    return Facts(
+        f"Evaluation of {scored.name}",
+        is_phantom_solution(solution),
+        rsna_terms(scored.grades, constant, weights=scored.weights).score(),
+        "one report for all studies, from the frequencies of these very labels",
+    )
+
+
+def judge(
+    scored: Scored,
+    *,
+    against: Scored | None = None,
+    facts: Facts = _NO_FACTS,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Return all that is known about predictions beside labels.
+
+    Args:
+        scored: The predictions.
+        against: Others of the same studies and labels.
+        facts: What else is known.
+        resamples: Bootstrap samples for the intervals; 0 for none.
+        seed: Of the bootstrap; both predictions share the draws.
+
+    Raises:
+        TableError: If a term of the metric has no graded row.
+        ConfigurationError: If there are no resamples to compare by.
+    """
+    terms, p, labels = scored.terms, scored.calibrated, scored.grades
+    counted = confusions(p, labels, GROUPS)
+    given = p.argmax(axis=-1)
+    columns = headline_columns(p, labels, resamples=resamples, seed=seed)
     return Evaluation(
         score=score_terms(terms),
         intervals=bootstrap_scores(terms, resamples=resamples, seed=seed) if resamples else {},
-        agreement=ordinal_scores_by_finding(truth.grades, grades),
-        confusion=tuple(map(tuple, confusion(truth.grades, grades).tolist())),
-        num_studies=len(truth.studies),
-        num_rows=int((truth.grades >= 0).sum()),
+        agreement=ordinal_scores_by_finding(labels, given),
+        confusion=tuple(map(tuple, confusion(labels, given).tolist())),
+        num_studies=len(scored.studies),
+        num_rows=scored.num_rows,
         resamples=resamples,
-        calibration=reliability(_undecided(given), truth.grades, resamples=resamples, seed=seed),
+        calibration=reliability(p, labels, resamples=resamples, seed=seed),
+        headline=headline_of(columns),
+        cells=cells(p, labels, scored.submitted, weights=scored.weights),
+        confusions={name: tuple(map(tuple, c.tolist())) for name, c in counted.items()},
+        worst=worst_studies(scored, terms),
+        against=None if against is None else _compared(scored, against, columns, seed),
+        facts=facts,
     )
 
 
-def render_evaluation(evaluation: Evaluation) -> str:
-    """Return the page."""
-    return page_template("evaluation").render(
-        evaluation=evaluation,
-        grades=[grade.label for grade in Grade],
-        agreement=[
-            (name.replace("_", " "), [str(s.num_rows), *(_number(v, 3) for v in _measures(s))])
-            for name, s in evaluation.agreement.items()
-        ],
-        notices=(RESEARCH_USE, CAUTION),
-        undone=UNDONE,
-        size=SIZE,
-        margin=MARGIN,
-        diagrams=[
-            (
-                finding.replace("_", " "),
-                [panel(event.replace("_", " "), judged) for event, judged in events.items()],
-            )
-            for finding, events in evaluation.calibration.items()
-        ],
+def _compared(scored: Scored, other: Scored, mine: Columns, seed: int) -> Comparison:
+    resamples = len(mine["all"]["kappa"]) - 1
+    if not resamples:
+        raise ConfigurationError(
+            "two sets of predictions are compared by their bootstrap, which has no samples",
+            remedy="leave out --bootstrap 0",
+            code="VS-CFG-129",
+        )
+    theirs = headline_columns(other.calibrated, other.grades, resamples=resamples, seed=seed)
+    ends = bootstrap_difference(
+        scored.terms, other.terms, resamples=resamples, levels=(0.95,), seed=seed
     )
+    score, own = other.terms.score(), scored.terms.score().to_dict()
+    return Comparison(
+        other.name,
+        score,
+        headline_of(theirs),
+        {
+            name: Estimate(own[name] - value, ends[name][0].low, ends[name][0].high)
+            for name, value in score.to_dict().items()
+        },
+        headline_of({
+            group: {name: column - theirs[group][name] for name, column in of_group.items()}
+            for group, of_group in mine.items()
+        }),
+    )  # fmt: skip
 
 
-def _undecided(given: FloatArray) -> FloatArray:
-    """Return probabilities without the metric's weights; rows that are not asked for stay 0."""
-    rows = given / np.array(GRADE_WEIGHTS)
-    total = rows.sum(axis=-1, keepdims=True)
-    return np.asarray(np.divide(rows, total, out=np.zeros_like(rows), where=total > 0))
-
-
-def _calibration_numbers(judged: Reliability) -> list[str]:
-    low, high, _ = judged.ece_interval
-    slope_low, slope_high, _ = judged.slope_interval
-    return [
-        _number(judged.ece, 3),
-        f"{_number(low, 3)} to {_number(high, 3)}",
-        _number(judged.chance, 3),
-        _number(judged.brier, 3),
-        _number(judged.slope, 2),
-        f"{_number(slope_low, 2)} to {_number(slope_high, 2)}",
-    ]
-
-
-def _measures(scores: OrdinalScores) -> tuple[float, ...]:
-    return (
-        scores.kappa,
-        scores.accuracy,
-        scores.majority,
-        scores.balanced_accuracy,
-        scores.mean_error,
-    )
-
-
-def _number(value: float, digits: int) -> str:
-    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _plain(numbers: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in numbers.items()}
+def _estimates(found: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+    return {name: plain(estimate._asdict()) for name, estimate in found.items()}

@@ -129,4 +129,5 @@ def _shares(rows: FloatArray, empty: float) -> FloatArray:
 
 
 def _name(table: str | Path | Frame) -> str:
-    return Path(table).name if isinstance(table, str | Path) else "data frame"
+    """Return the last two parts of a path: files of runs share their names."""
+    return "/".join(Path(table).parts[-2:]) if isinstance(table, str | Path) else "data frame"

@@ -13,6 +13,7 @@
     |-- OutputError               a result that cannot be written
     |-- ConfigurationError        an option, recipe or environment that cannot work
     |   `-- DeviceError           a compute device that is not there or has too little memory
+    |-- WorkerError               a process that died at its work, twice
     `-- MissingExtraError         an optional dependency that is not installed
 
 A message says what was found, in which file, and what to do. It never carries patient data: no
@@ -37,6 +38,7 @@ __all__ = [
     "TableError",
     "VolspineError",
     "WeightsError",
+    "WorkerError",
 ]
 
 
@@ -156,6 +158,12 @@ class DeviceError(ConfigurationError):
     """A compute device that is not there or has too little memory."""
 
     default_code = "VS-DEV-000"
+
+
+class WorkerError(VolspineError):
+    """A process that died at its work: killed, out of memory, or its machine is gone."""
+
+    default_code = "VS-RUN-000"
 
 
 class MissingExtraError(VolspineError):

@@ -8,15 +8,16 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import TypeVar
 
-from volspine.errors import ConfigurationError, OutputError, VolspineError
+from volspine.engines.crew import work_through
+from volspine.engines.outcome import Outcome, attempt
+from volspine.errors import ConfigurationError, OutputError
 
 __all__ = [
+    "ENGINES",
     "Outcome",
     "Progress",
     "atomic_path",
@@ -126,40 +127,62 @@ def shard(items: Sequence[T], text: str) -> Sequence[T]:
     return items[index - 1 :: count]
 
 
-@dataclass(frozen=True)
-class Outcome(Generic[T, R]):
-    """What became of one item: a result, or the error that took its place."""
-
-    item: T
-    result: R | None = None
-    error: VolspineError | None = None
+ENGINES = MappingProxyType(
+    {"local": "processes of this machine", "ray": "actors of a Ray cluster, or of a local one"}
+)
+"""Where `run_many` can work."""
 
 
 def run_many(
-    function: Callable[[T], R], items: Sequence[T], *, workers: int = 1
+    function: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    workers: int = 1,
+    engine: str = "local",
+    gpus: bool = False,
 ) -> Iterator[Outcome[T, R]]:
     """Yield one outcome an item as each is finished.
 
-    With one worker, in order and in this process; with more, in spawned processes and in the order
-    of completion. A `VolspineError` becomes that item's outcome; any other exception propagates.
+    With one local worker, in order and in this process; else in processes that each hold the
+    function, and in the order of completion. A `VolspineError` becomes that item's outcome; any
+    other exception propagates. An item whose process dies is tried again in another; if that dies
+    too, a `WorkerError` is its outcome. Workers use as many threads as this process, so results
+    do not depend on the engine.
 
     Args:
-        function: Picklable when `workers` is above one.
-        items: Picklable when `workers` is above one.
+        function: Picklable unless it runs here; what it loads once it loads once a worker.
+        items: Picklable unless they are worked on here.
         workers: Number of processes.
+        engine: One of `ENGINES`.
+        gpus: Lend every Ray worker a GPU, or its share of one; local ones see them all anyway.
+
+    Raises:
+        ConfigurationError: If there is no such engine, or no cluster where one was named.
+        MissingExtraError: If Ray is asked for and not installed.
+        WorkerError: If workers die as they start.
     """
-    if workers <= 1:
+    if engine not in ENGINES:
+        raise _no_engine(engine)
+    if engine == "ray":
+        from volspine.engines.ray_actors import on_cluster
+
+        with on_cluster(function, workers=workers, gpus=gpus) as actors:
+            yield from work_through(actors, items, workers)
+    elif workers <= 1:
         for item in items:
-            yield _attempt(function, item)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_attempt, function, item) for item in items}
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+            yield attempt(function, item)
+    else:
+        from volspine.engines.local import LocalCrew
+
+        yield from work_through(LocalCrew(function), items, workers)
+
+
+def _no_engine(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"there is no engine {name!r}",
+        remedy=f"choose one of {', '.join(ENGINES)}",
+        code="VS-CFG-330",
+    )
 
 
 def make_missing(
@@ -194,10 +217,3 @@ def make_missing(
         if progress is not None:
             progress(done, len(items))
     return files
-
-
-def _attempt(function: Callable[[T], R], item: T) -> Outcome[T, R]:
-    try:
-        return Outcome(item, result=function(item))
-    except VolspineError as error:
-        return Outcome(item, error=error)

@@ -1,7 +1,8 @@
 """`volspine fit | validate | test`: train and evaluate from a recipe.
 
     volspine fit  -c experiments/phantom_quick.yaml --data.root ROOT --trainer.default_root_dir RUN
-    volspine fit  ... --ckpt_path last       resume
+    volspine fit  ... --ckpt_path last       resume, in the middle of an epoch too
+    volspine fit  ... --ckpt_path auto       resume if there is something to resume, else begin
     volspine test ... --ckpt_path best       score beside the prior, on studies never trained on
 
 A recipe is a LightningCLI configuration; every value can be overridden on the command line. A run
@@ -13,6 +14,9 @@ lives in one folder:
     RUN/logs/version_*/                 metrics.csv and TensorBoard events
     RUN/run.json                        what it cost, and what it was made with
     RUN/test_metrics.json, test_predictions.csv, test_places.csv
+
+A run that is told to stop (SIGTERM, SIGUSR1, SIGUSR2, Ctrl-C) finishes its step, keeps itself and
+leaves with 130; see `volspine.tasks.keeping`.
 
 Nothing in a checkpoint is executed: it is opened with `weights_only=True`, and what it says about
 classes is not read; the model comes from the recipe.
@@ -28,6 +32,7 @@ from jsonargparse import ArgumentError
 
 from volspine.cli.recipes import kind_of
 from volspine.data.lightning import (
+    CheckpointIO,
     CSVLogger,
     LearningRateMonitor,
     LightningArgumentParser,
@@ -42,6 +47,7 @@ from volspine.errors import ConfigurationError, WeightsError
 from volspine.grades import RESEARCH_USE
 from volspine.jobs import write_text
 from volspine.tasks.callbacks import PartTimer, StopOnNonFiniteLoss
+from volspine.tasks.keeping import STOPPED, AtomicCheckpoints, KeepLast, KeepPlan, Stopped
 from volspine.tasks.run_record import RunRecord
 
 __all__ = ["find_checkpoint", "run_lightning"]
@@ -68,7 +74,13 @@ def run_lightning(arguments: list[str]) -> int:
     require_safe_version()
     try:
         _Cli(arguments)
+    except Stopped as request:
+        print(f"volspine: {request.message}", file=sys.stderr)
+        return STOPPED
     except SystemExit as request:  # --help and --print_config end so.
+        # Lightning makes one of Ctrl-C before or after training, too.
+        if isinstance(request.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from request
         return request.code if isinstance(request.code, int) else int(request.code is not None)
     return 0
 
@@ -111,7 +123,8 @@ class _Cli(LightningCLI):
         return {name: set(skipped) for name, skipped in _COMMANDS.items()}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Tell the grader the shape of the grid, and own targets, where there is a grader."""
+        """Take how often a run is kept; tell a grader the shape of the grid, and own targets."""
+        parser.add_class_arguments(KeepPlan, "keep")
         for source, target, made in self.kind.links:
             parser.link_arguments(source, target, compute_fn=made)
 
@@ -137,6 +150,8 @@ class _Cli(LightningCLI):
         """Fix the run folder, and find the checkpoint while nothing is loaded yet."""
         config = self.config[str(self.subcommand)]
         config.trainer.default_root_dir = str(config.trainer.default_root_dir or "runs")
+        if config.ckpt_path == "auto":
+            config.ckpt_path = _if_there("last", Path(config.trainer.default_root_dir))
         if config.ckpt_path:
             path = find_checkpoint(config.ckpt_path, Path(config.trainer.default_root_dir))
             config.ckpt_path = str(path)
@@ -156,12 +171,15 @@ class _Cli(LightningCLI):
         monitor = self.kind.monitor if self._chooses() else None
         ours = _callbacks(root, monitor=monitor, logs=config.logger is not False)
         if self.subcommand == "fit":
+            # After the best has been chosen, which the last then knows.
+            ours.append(KeepLast(root / "checkpoints", KeepPlan(**self._get(self.config, "keep"))))
             told = self.config[self.subcommand].get("config") or []
             ours.append(RunRecord([str(path) for path in told]))
         if config.max_time is not None:
             ours.append(PartTimer(config.max_time))
             kwargs["max_time"] = None
         kwargs["callbacks"] = [*(config.callbacks or []), *ours]
+        kwargs["plugins"] = _with_atomic_checkpoints(config.plugins)
         return super().instantiate_trainer(**kwargs)
 
     def _chooses(self) -> bool:
@@ -183,7 +201,7 @@ def find_checkpoint(name: str | Path, run: Path) -> Path:
     """Return the file of a checkpoint, checked to be plain data.
 
     Args:
-        name: `best`, `last`, or a file.
+        name: `best`, `last`, or a file; `fit` also takes `auto`, before this is called.
         run: The run's folder; `best` and `last` are looked up in its `checkpoints`.
 
     Raises:
@@ -213,16 +231,23 @@ def find_checkpoint(name: str | Path, run: Path) -> Path:
 
 
 def _callbacks(root: Path, *, monitor: str | None, logs: bool) -> list[pl.Callback]:
-    folder = root / "checkpoints"
-    watch: list[pl.Callback] = [StopOnNonFiniteLoss(), _checkpoint(folder, "last", None)]
+    watch: list[pl.Callback] = [StopOnNonFiniteLoss()]
     if monitor:
-        watch.append(_checkpoint(folder, "best", monitor))
+        # At the end of the epoch, not of its validation: what is resumed then is a whole epoch.
+        best = {"monitor": monitor, "save_on_train_epoch_end": True}
+        watch.append(ModelCheckpoint(root / "checkpoints", "best", **best))
     return [*watch, LearningRateMonitor("epoch")] if logs else watch
 
 
-def _checkpoint(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
-    # At the end of the epoch, not of its validation: what is resumed then is a whole epoch.
-    return ModelCheckpoint(folder, name, monitor=monitor, save_on_train_epoch_end=True)
+def _with_atomic_checkpoints(plugins: Any) -> list[Any]:
+    """Return the plugins of a recipe, and whole checkpoints unless it brings its own."""
+    told = plugins if isinstance(plugins, list) else [] if plugins is None else [plugins]
+    has_own = any(isinstance(each, CheckpointIO) for each in told)
+    return told if has_own else [*told, AtomicCheckpoints()]
+
+
+def _if_there(name: str, run: Path) -> str | None:
+    return name if any((run / "checkpoints").glob(f"{name}*.ckpt")) else None
 
 
 def _show_progress(done: int, wanted: int) -> None:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from volspine.data.cache import PREPROCESSING_VERSION, StudyCache
 from volspine.data.dataset import EpochSampler, Item, StudyDataset, collate
 from volspine.data.lightning import pl
+from volspine.data.resuming import EpochTurns, ResumableLoader
 from volspine.data.rsna import LabelledStudy, grade_table, read_root
 from volspine.data.splits import Split, read_split, split_studies
 from volspine.data.transforms import Augment
@@ -222,12 +223,15 @@ class RsnaDataModule(pl.LightningDataModule):
         plan, studies = self.loader, spread(self._sets[name], most)
         dataset = StudyDataset(studies, self._cache, augment=augment, seed=plan.seed)
         size = len(dataset)
+        order: EpochSampler | EpochTurns = EpochSampler(size, shuffle=False, seed=plan.seed)
+        if shuffle:
+            order = EpochTurns(size, batch_size=plan.batch_size, seed=plan.seed, data=self)
         # A last batch of one study breaks batch statistics, so it is left out of that epoch.
-        drop_last = shuffle and size > plan.batch_size and size % plan.batch_size == 1
-        return DataLoader(
+        drop_last = shuffle and size > plan.batch_size and len(order) % plan.batch_size == 1
+        return ResumableLoader(
             dataset,
             batch_size=plan.batch_size,
-            sampler=EpochSampler(size, shuffle=shuffle, seed=plan.seed),
+            sampler=order,
             num_workers=plan.num_workers,
             collate_fn=collate,
             persistent_workers=plan.num_workers > 0,

@@ -15,7 +15,6 @@ All randomness is a function of (seed, epoch, study), so it depends neither on t
 workers nor on where a run was interrupted: the sampler hands out (epoch, index) pairs.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,18 +25,13 @@ from torch.utils.data import Dataset, Sampler
 from volspine.data.cache import StudyCache
 from volspine.data.example import Example
 from volspine.data.rsna import LabelledStudy
+from volspine.data.seeds import rng_for
 from volspine.data.transforms import Augment
 
 __all__ = ["Batch", "EpochSampler", "StudyDataset", "collate", "rng_for"]
 
 Batch = dict[str, Any]
 Item = tuple[Example, str]
-
-
-def rng_for(seed: int, epoch: int, text: str) -> np.random.Generator:
-    """Return the generator of one study in one epoch."""
-    words = np.frombuffer(hashlib.sha256(text.encode()).digest()[:16], dtype=np.uint32)
-    return np.random.default_rng([seed, epoch, *words.tolist()])
 
 
 class StudyDataset(Dataset[Item]):

@@ -15,10 +15,11 @@ import_torchvision()
 # torchvision must be importable before the following lines.
 import pytorch_lightning as pl  # noqa: E402
 from pytorch_lightning.callbacks import (  # noqa: E402
+    Checkpoint,
+    EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
     Timer,
-    WeightAveraging,
 )
 from pytorch_lightning.cli import (  # noqa: E402
     LightningArgumentParser,
@@ -26,10 +27,14 @@ from pytorch_lightning.cli import (  # noqa: E402
     SaveConfigCallback,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
+from pytorch_lightning.plugins import CheckpointIO, TorchCheckpointIO  # noqa: E402
 
 __all__ = [
     "OLDEST_SAFE",
     "CSVLogger",
+    "Checkpoint",
+    "CheckpointIO",
+    "EarlyStopping",
     "LearningRateMonitor",
     "LightningArgumentParser",
     "LightningCLI",
@@ -37,7 +42,7 @@ __all__ = [
     "SaveConfigCallback",
     "TensorBoardLogger",
     "Timer",
-    "WeightAveraging",
+    "TorchCheckpointIO",
     "pl",
     "require_safe_version",
 ]

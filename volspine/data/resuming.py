@@ -1,20 +1,33 @@
 """Runs that go on where they stopped: who is seen at which step follows from a seed and the step.
 
     steps of a run that are done -> how many were seen -> (round, person) of all that follow
+    epoch, and batches of it that are done               -> (epoch, study) of the rest of it
 
 Nothing is remembered between steps. With several processes each takes its turn.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
+from torch.utils.data.distributed import DistributedSampler
 
 from volspine.data.lightning import pl
+from volspine.data.seeds import rng_for
 
-__all__ = ["SETS", "Place", "ResumableLoader", "StepSampler", "Turns", "sets_of", "training_order"]
+__all__ = [
+    "SETS",
+    "EpochTurns",
+    "Place",
+    "ResumableLoader",
+    "StepSampler",
+    "Turns",
+    "sets_of",
+    "training_order",
+]
 
 SETS = ("train", "val", "test")
 
@@ -104,6 +117,55 @@ def _stand(data: pl.LightningDataModule, batch_size: int) -> tuple[int, int]:
     processes, mine = int(trainer.world_size), int(trainer.global_rank)
     batches = int(trainer.global_step) * int(trainer.accumulate_grad_batches)
     return batches * batch_size * processes + mine, processes
+
+
+class EpochTurns(DistributedSampler[Place]):
+    """Every study once an epoch, from the batch on at which the run stands.
+
+    The order depends on seed and epoch alone. Of P processes each sees every P-th study, so that a
+    step of all of them sees what one process would with P times the batch; where they do not come
+    out even, the first studies of the epoch are seen again. It is a sampler for several processes,
+    so Lightning leaves it as it is.
+
+    Args:
+        size: Number of studies.
+        batch_size: Studies a batch of one process.
+        seed: Of the order.
+        data: Whose run it is; without one, the epoch is that of `set_epoch`, from its beginning.
+    """
+
+    def __init__(
+        self, size: int, *, batch_size: int, seed: int, data: pl.LightningDataModule
+    ) -> None:
+        # Not the parent's: it would ask for a process group, which the run already knows.
+        self._size, self._batch_size, self._seed, self._data = size, batch_size, seed, data
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(self._size / self._processes()[0])
+
+    def __iter__(self) -> Iterator[Place]:
+        processes, mine = self._processes()
+        epoch, batches = self._stand()
+        order = rng_for(self._seed, epoch, "order").permutation(self._size)
+        turns = np.resize(order, len(self) * processes)[mine::processes]
+        return iter([(epoch, int(index)) for index in turns[batches * self._batch_size :]])
+
+    def _processes(self) -> tuple[int, int]:
+        trainer = self._data.trainer
+        return (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
+
+    def _stand(self) -> tuple[int, int]:
+        """Return the epoch, and how many batches of it are done."""
+        trainer = self._data.trainer
+        if trainer is None or trainer.state.fn != "fit":
+            return self.epoch, 0
+        loop = trainer.fit_loop
+        epochs = loop.epoch_progress
+        begun = epochs.total.started == epochs.total.ready
+        is_within = begun and epochs.total.processed == epochs.total.started - 1
+        done = loop.epoch_loop.batch_progress.current.ready if loop.restarting and is_within else 0
+        return int(epochs.current.processed), int(done)
 
 
 class ResumableLoader(DataLoader[Any]):

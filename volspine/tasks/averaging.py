@@ -1,7 +1,7 @@
 """A running average of the weights that also works with several processes and where a run resumes.
 
 The average follows the weights after every step, quickly at first and slowly later
-(`callbacks.ema_step`):
+(`ema_step`):
 
     average <- keep average + (1 - keep) weights
 
@@ -17,9 +17,8 @@ from torch import Tensor
 
 from volspine.data.lightning import pl
 from volspine.errors import ConfigurationError
-from volspine.tasks.callbacks import ema_step
 
-__all__ = ["RunningAverage"]
+__all__ = ["RunningAverage", "ema_step"]
 
 _WEIGHTS = "current_model_state"
 
@@ -33,6 +32,9 @@ class RunningAverage(pl.Callback):
     Raises:
         ConfigurationError: If the share is not from 0 to below 1.
     """
+
+    begins_with_a_step = False
+    """Whether the average begins with the weights after the first step, not before it."""
 
     def __init__(self, decay: float = 0.99) -> None:
         if not 0 <= decay < 1:
@@ -61,7 +63,8 @@ class RunningAverage(pl.Callback):
         """Follow the weights if they moved."""
         if self._average is None or trainer.global_step == self._step:
             return
-        share = 1 - ema_step(self._step, self.decay)
+        is_first = self._step == 0 and self.begins_with_a_step
+        share = 1.0 if is_first else 1 - ema_step(self._step, self.decay)
         self._step = trainer.global_step
         for name, weights in pl_module.named_parameters():
             self._average[name].lerp_(weights, share)
@@ -103,3 +106,13 @@ class RunningAverage(pl.Callback):
                 kept = weights.clone()
                 weights.copy_(self._average[name])
                 self._average[name].copy_(kept)
+
+
+def ema_step(count: int, decay: float) -> float:
+    """Return the share of the average that is kept after `count` averaged steps.
+
+    Example:
+        >>> [round(ema_step(n, 0.99), 3) for n in (0, 10, 10_000)]
+        [0.1, 0.55, 0.99]
+    """
+    return min(decay, (1 + count) / (10 + count))

@@ -33,7 +33,9 @@ from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.models.parts import Graded, Marks
+from volspine.report.evaluation_page import evaluation_page
 from volspine.tasks.evaluation import Evaluation, Known, evaluate, places_csv, predictions_csv
+from volspine.tasks.evaluation_page import are_phantoms, judged_test, numbers_of_test
 from volspine.tasks.hearing import Hearing, Said
 from volspine.tasks.plain import CHECKPOINT_KEY, parameter_groups, plain_arguments
 from volspine.tasks.schedule import Schedule
@@ -89,6 +91,7 @@ class GradingTask(pl.LightningModule):
         self._metric = RsnaMetric()
         self._hearing = Hearing()
         self._trained_on: list[str] = []
+        self._scored_step = -1
 
     def forward(self, seen: Any) -> Tensor:
         """Return the probability of every grade, (B, 25, 3), of what the grader reads."""
@@ -184,6 +187,7 @@ class GradingTask(pl.LightningModule):
         """Log the challenge's score and its terms, after the decision layer."""
         terms = self._metric.compute()
         self._metric.reset()
+        self._scored_step = self.trainer.global_step
         self.log("val/score", terms.pop("total").float(), prog_bar=True)
         self.log_dict({f"val/{name}": value.float() for name, value in terms.items()})
 
@@ -239,15 +243,19 @@ class GradingTask(pl.LightningModule):
         folder = self._folder()
         seen = sum(_fingerprint(key) in set(self._trained_on) for key in said.keys)
         known = {} if self.known is None else {"frequencies_of_training": self.known.tolist()}
-        metrics = {**result.to_dict(), "studies_seen_in_training": seen, "data": self._recipe()}
-        write_text(folder / "test_metrics.json", json.dumps(metrics | known, indent=1) + "\n")
+        judged = judged_test(said, result, is_phantom=are_phantoms(self._data()))
+        metrics = {**result.to_dict(), **numbers_of_test(judged), "studies_seen_in_training": seen}
+        metrics |= {"data": self._recipe(), **known}
+        write_text(folder / "test_metrics.json", json.dumps(metrics, indent=1) + "\n")
+        write_text(folder / "evaluation.html", evaluation_page(judged))
         write_text(folder / "test_predictions.csv", predictions_csv(*said[:3]))
         if said.places is not None:
             write_text(folder / "test_places.csv", places_csv(said.places, said.keys))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in what prediction needs, as plain data."""
-        score = self.trainer.callback_metrics.get("val/score")
+        is_scored = self._scored_step == self.trainer.global_step
+        score = self.trainer.callback_metrics.get("val/score") if is_scored else None
         checkpoint[CHECKPOINT_KEY] = {
             "version": __version__,
             "model": getattr(self.grader, "recipe", {}),

@@ -84,6 +84,10 @@ def test_testing_writes_metrics_and_predictions_beside_the_prior(data, tmp_path)
     assert metrics["studies_seen_in_training"] == 0
     assert metrics["prior"] == pytest.approx(module.evaluation.prior.total)
     assert metrics["data"]["num_studies"] == {"train": 6, "val": 3, "test": 3}
+    assert [len(metrics["cells"]), metrics["phantoms"]] == [25, False]
+    page = (tmp_path / "evaluation.html").read_text()
+    assert f"{metrics['score']:.4f}" in page
+    assert "Research use only" in page
     lines = (tmp_path / "test_predictions.csv").read_text().splitlines()
     assert len(lines) == 1 + 3 * 25
     split = json.loads((tmp_path / "split.json").read_text())

@@ -24,7 +24,7 @@ from volspine.metrics.headline import Columns, headline_columns, headline_of
 from volspine.metrics.intervals import GROUPS, Estimate
 from volspine.metrics.ordinal import OrdinalScores, confusion, ordinal_scores_by_finding
 from volspine.metrics.reliability import Reliability, reliability
-from volspine.metrics.rsna import RsnaScore, rsna_terms, score_terms
+from volspine.metrics.rsna import RsnaScore, rsna_terms
 from volspine.metrics.tables import Frame
 from volspine.report.plain import plain
 from volspine.report.scored import Scored, is_phantom_solution, read_scored
@@ -96,7 +96,7 @@ class Comparison:
         """Return plain data."""
         return {
             "name": self.name,
-            "score": self.score.to_dict(),
+            "score": plain(self.score.to_dict()),
             "score_difference": _estimates(self.score_difference),
             "headline": {name: _estimates(each) for name, each in self.headline.items()},
             "headline_difference": {
@@ -159,12 +159,12 @@ class Evaluation:
         """Return plain data; what is not defined is None."""
         prior_score = self.facts.prior
         return {
-            "score": self.score.to_dict(),
+            "score": plain(self.score.to_dict()),
             "intervals": {
-                name: [interval._asdict() for interval in given]
+                name: [plain(interval._asdict()) for interval in given]
                 for name, given in self.intervals.items()
             },
-            "prior": None if prior_score is None else prior_score.to_dict(),
+            "prior": None if prior_score is None else plain(prior_score.to_dict()),
             "agreement": {name: plain(s.to_dict()) for name, s in self.agreement.items()},
             "confusion": [list(row) for row in self.confusion],
             **self.judged(),
@@ -245,19 +245,20 @@ def judge(
         scored: The predictions.
         against: Others of the same studies and labels.
         facts: What else is known.
-        resamples: Bootstrap samples for the intervals; 0 for none.
+        resamples: Bootstrap samples for the intervals; 0 for none, as for a single study.
         seed: Of the bootstrap; both predictions share the draws.
 
     Raises:
-        TableError: If a term of the metric has no graded row.
-        ConfigurationError: If there are no resamples to compare by.
+        ConfigurationError: If there are no resamples, or is no second study, to compare by.
     """
     terms, p, labels = scored.terms, scored.calibrated, scored.grades
+    if len(labels) == 1:
+        resamples = 0  # One study drawn again and again says nothing of others.
     counted = confusions(p, labels, GROUPS)
     given = p.argmax(axis=-1)
     columns = headline_columns(p, labels, resamples=resamples, seed=seed)
     return Evaluation(
-        score=score_terms(terms),
+        score=terms.score(),
         intervals=bootstrap_scores(terms, resamples=resamples, seed=seed) if resamples else {},
         agreement=ordinal_scores_by_finding(labels, given),
         confusion=tuple(map(tuple, confusion(labels, given).tolist())),
@@ -278,8 +279,8 @@ def _compared(scored: Scored, other: Scored, mine: Columns, seed: int) -> Compar
     resamples = len(mine["all"]["kappa"]) - 1
     if not resamples:
         raise ConfigurationError(
-            "two sets of predictions are compared by their bootstrap, which has no samples",
-            remedy="leave out --bootstrap 0",
+            "predictions are compared by a bootstrap of studies, and there is nothing to draw",
+            remedy="score two studies or more, and leave out --bootstrap 0",
             code="VS-CFG-129",
         )
     theirs = headline_columns(other.calibrated, other.grades, resamples=resamples, seed=seed)

@@ -19,7 +19,7 @@ import numpy as np
 from volspine.anatomy import Grade
 from volspine.challenge import GRADE_WEIGHTS
 from volspine.decide import decide
-from volspine.metrics.rsna import Terms, grade_weights, rsna_terms
+from volspine.metrics.rsna import Terms, grade_weights, rsna_terms, score_terms
 from volspine.metrics.tables import (
     CALIBRATED_COLUMNS,
     Frame,
@@ -29,7 +29,7 @@ from volspine.metrics.tables import (
 )
 from volspine.types import FloatArray, IntArray
 
-__all__ = ["Scored", "is_phantom_solution", "predicted", "read_scored"]
+__all__ = ["Scored", "is_phantom_root", "is_phantom_solution", "predicted", "read_scored"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,8 @@ def read_scored(
         is_calibrated: They are calibrated probabilities, not weighted for the metric yet.
 
     Raises:
-        TableError: If a table does not parse, or the two do not fit.
+        TableError: If a table does not parse, the two do not fit, or a term of the metric has no
+            graded row.
     """
     truth = read_solution(solution, studies=studies)
     others = CALIBRATED_COLUMNS if is_calibrated else ()
@@ -86,6 +87,7 @@ def read_scored(
     for table in tables:
         p = read_submission(table, truth, ignore_others=studies is not None, also=others)
         of_table = _calibrated(truth, p) if is_calibrated else _submitted(truth, p)
+        score_terms(of_table.terms)  # Refuses what has no score.
         found.append(replace(of_table, name=_name(table)))
     return tuple(found)
 
@@ -107,9 +109,12 @@ def predicted(
 
 def is_phantom_solution(solution: str | Path | Frame) -> bool:
     """Return whether a solution lies in a phantom root: their truth is beside it."""
-    if not isinstance(solution, str | Path):
-        return False
-    return any((Path(solution).parent / "truth").glob("*.json"))
+    return isinstance(solution, str | Path) and is_phantom_root(Path(solution).parent)
+
+
+def is_phantom_root(root: Path) -> bool:
+    """Return whether a challenge root, or what was prepared of one, is of synthetic studies."""
+    return any((root / "truth").glob("*.json"))
 
 
 def _submitted(truth: Solution, p: FloatArray) -> Scored:

@@ -156,7 +156,7 @@ def test_it_runs_from_fit_to_test_at_a_tiny_size(path, root, tmp_path, capsys):
 @pytest.mark.parametrize("path", LOCALIZERS, ids=LOCALIZER_NAMES)
 def test_a_localizer_runs_from_fit_to_test_at_a_tiny_size(path, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tissue_map_store, "tissue_map", made_map)
-    common = ["-c", str(path), f"--data.store={tmp_path / 'maps'}", *TINY_LOCALIZER]
+    common = ["-c", str(path), f"--data.maps={tmp_path / 'maps'}", *TINY_LOCALIZER]
     common += [f"--trainer.default_root_dir={tmp_path / 'run'}"]
     assert main(["fit", *common]) == 0, capsys.readouterr().err
     assert main(["test", *common, "--ckpt_path=best"]) == 0, capsys.readouterr().err
@@ -169,7 +169,7 @@ def test_a_localizer_runs_from_fit_to_test_at_a_tiny_size(path, tmp_path, monkey
 @pytest.mark.parametrize("path", LEVEL_GRADERS, ids=LEVEL_GRADER_NAMES)
 def test_a_level_grader_runs_from_fit_to_test_at_a_tiny_size(path, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(crop_store, "phantom_levels", formula_person)
-    common = ["-c", str(path), f"--data.store={tmp_path / 'crops'}", *TINY_LEVEL_GRADER]
+    common = ["-c", str(path), f"--data.crops={tmp_path / 'crops'}", *TINY_LEVEL_GRADER]
     common += [f"--trainer.default_root_dir={tmp_path / 'run'}"]
     assert main(["fit", *common]) == 0, capsys.readouterr().err
     again = [*common, "--ckpt_path=last", "--trainer.max_steps=2"]

@@ -21,7 +21,7 @@ model:
     init_args: {channels: [4, 4, 8], context: 1}
   optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 0.01}}
 data:
-  store: MAPS
+  maps: MAPS
   people: {train: 3, val: 1, test: 1}
   draws: {batch_size: 1, steps: 2}
 """

@@ -223,7 +223,7 @@ def test_a_recipe_file_can_say_all_of_it(tmp_path, monkeypatch):
     parser.add_class_arguments(LevelCrops, "data")
     config = parser.parse_object({
         "data": {
-            "store": str(tmp_path),
+            "crops": str(tmp_path),
             "people": {"train": {"probe": 1}, "val": {}, "test": {}, "noise": "single_reader"},
             "draws": {"batch_size": 1, "on_device": True},
             "looks": {"mirror": 0.25, "colours_by": "torch"},
@@ -267,7 +267,7 @@ def test_a_challenge_root_is_read_once(root_module, phantom_root, monkeypatch):
     from volspine.data import crop_root
 
     monkeypatch.setattr(crop_root, "read_study", None)
-    again = LevelCrops(str(root_module.store), root=str(phantom_root),
+    again = LevelCrops(str(root_module.crops), root=str(phantom_root),
                        split=SplitPlan(val=0, test=1))  # fmt: skip
     again.setup()
     assert sum(len(again.studies(name)) for name in ("train", "val", "test")) == 2

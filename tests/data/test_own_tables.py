@@ -47,7 +47,7 @@ def test_left_and_right_are_partners_and_a_mirrored_example_has_them_swapped(own
     root, tables = own
     study = read_own_studies(root, tables)[0]
     assert study.partner == (0, 1, 3, 2, 5, 4)
-    data = OwnDataModule(str(root), tables, grid=GRID, split=SplitPlan(val=2, test=2))
+    data = OwnDataModule(str(root), labels=tables, grid=GRID, split=SplitPlan(val=2, test=2))
     data.setup()
     batch = next(iter(data.val_dataloader()))
     example = data.val_dataloader().dataset[0][0]
@@ -106,7 +106,7 @@ def test_patients_with_several_studies_stay_together(own, tmp_path):
 def test_training_knows_the_grades_of_all_but_the_test_set(own):
     root, tables = own
     split = SplitPlan(val=2, test=2)
-    data = OwnDataModule(str(root), tables, grid=GRID, split=split, loader=LoaderPlan(batch_size=2))
+    data = OwnDataModule(str(root), labels=tables, grid=GRID, split=split, loader=LoaderPlan(batch_size=2))
     data.setup()
     assert data.known_grades().shape == (6, 6)
     tested = {study.key for study in data.studies("test")}

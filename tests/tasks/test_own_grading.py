@@ -55,7 +55,7 @@ def data(tmp_path, monkeypatch):
     root, tables = write_own(tmp_path / "own", grades)
     return OwnDataModule(
         str(root),
-        tables,
+        labels=tables,
         grid=GRID,
         split=SplitPlan(val=2, test=3),
         loader=LoaderPlan(batch_size=3, recheck=0),

@@ -65,7 +65,7 @@ def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("refiner")
     zeros = torch.zeros(25, dtype=torch.int64)
     levels = PhantomLevels(crops_of(balls), zeros, zeros.expand(3, 25))
-    arguments = ["-c", str(RECIPE), f"--data.store={place / 'crops'}", *TINY]
+    arguments = ["-c", str(RECIPE), f"--data.crops={place / 'crops'}", *TINY]
     arguments.append(f"--trainer.default_root_dir={place / 'run'}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crop_store, "phantom_levels", lambda spec: levels)

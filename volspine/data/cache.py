@@ -3,8 +3,9 @@
 Images are kept as float16 (they were normalised to 0 ... 1.5, so the error is below 0.0005), masks
 as bytes, points as voxel indices: 9 bytes a voxel. They stay in memory, on disk, or both. The name
 of a file on disk is a digest of everything that its content depends on: names, sizes and times of
-the study's files, what the table says of its series, its marks, the grid, how it was sampled, and
-the version of this preprocessing. A file that does not read back is made again.
+the study's files (of a prepared study its digest), what the table says of its series, its marks,
+the grid, how it was sampled, and the version of this preprocessing. A file that does not read back
+is made again.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from volspine.data.example import Example, within
 from volspine.data.landmarks import points_lps_mm
 from volspine.data.rsna import LabelledStudy, naming
 from volspine.dicom.descriptions import described_protocols
+from volspine.dicom.prepared import is_prepared, stored_digest
 from volspine.dicom.reading import read_study
 from volspine.dicom.study import Study
 from volspine.jobs import atomic_path
@@ -158,17 +160,24 @@ def _inputs(study: LabelledStudy, grid: Grid, sampling: Sampling) -> Iterator[st
     yield f"{PREPROCESSING_VERSION} {grid.spacing_mm} {grid.shape} {grid.center_mm}"
     if sampling != "resample":  # Whose keys are as they were before there was another.
         yield sampling
-    for path in sorted(study.folder.rglob("*")):
-        if path.is_file():
-            status = path.stat()
-            name = path.relative_to(study.folder).as_posix()
-            yield f"{name} {status.st_size} {status.st_mtime_ns}"
-    for series, protocol in sorted(described_protocols(study.folder).items()):
-        yield f"{series} {protocol.value}"
+    if is_prepared(study.folder):
+        yield f"prepared {stored_digest(study.folder)}"
+    else:
+        yield from _files(study.folder)
     for mark in study.annotations:
         yield repr((mark.target.name, mark.series_id, mark.instance_number, mark.x, mark.y))
     if study.points_mm is not None:
         yield repr(study.points_mm)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            status = path.stat()
+            name = path.relative_to(folder).as_posix()
+            yield f"{name} {status.st_size} {status.st_mtime_ns}"
+    for series, protocol in sorted(described_protocols(folder).items()):
+        yield f"{series} {protocol.value}"
 
 
 def _save(gridded: GriddedStudy, path: Path) -> None:

@@ -4,8 +4,6 @@ What belongs together is set together: `split` says which studies are trained on
 are fetched and kept, `grid` on what they are sampled and `sampling` how, `augment` how they vary.
 """
 
-import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,8 @@ from volspine.data.cache import PREPROCESSING_VERSION, StudyCache
 from volspine.data.dataset import EpochSampler, Item, StudyDataset, collate
 from volspine.data.lightning import pl
 from volspine.data.resuming import EpochTurns, ResumableLoader
-from volspine.data.rsna import LabelledStudy, grade_table, read_root
+from volspine.data.roots import Places, places_of, read_roots
+from volspine.data.rsna import LabelledStudy, grade_table
 from volspine.data.splits import Split, read_split, split_studies
 from volspine.data.transforms import Augment
 from volspine.errors import ConfigurationError
@@ -27,8 +26,6 @@ from volspine.volume.grid import Grid
 from volspine.volume.sample import Sampling
 
 __all__ = ["LoaderPlan", "RsnaDataModule", "SplitPlan", "read_roots", "spread"]
-
-log = logging.getLogger("volspine.data")
 
 _GRID = Grid()
 _SETS = ("train", "val", "test")
@@ -90,6 +87,8 @@ class RsnaDataModule(pl.LightningDataModule):
 
     Args:
         root: Folder of a challenge root, or several that are pooled.
+        store: What `volspine prepare` made of it; no DICOM is decoded then. Its own tables are
+            read where there is no root.
         grid: On which every study is sampled.
         split: Which studies are trained on.
         loader: How studies are fetched and kept.
@@ -100,13 +99,14 @@ class RsnaDataModule(pl.LightningDataModule):
             each, `cloud` averages the points that land in it.
 
     Raises:
-        ConfigurationError: If there is no such sampling.
+        ConfigurationError: If there is no such sampling, or neither a root nor a store.
     """
 
     def __init__(  # noqa: PLR0913  data have these seven properties
         self,
-        root: str | list[str],
+        root: str | list[str] | None = None,
         *,
+        store: str | list[str] | None = None,
         grid: Grid = _GRID,
         split: SplitPlan = SplitPlan(),
         loader: LoaderPlan = LoaderPlan(),
@@ -115,7 +115,7 @@ class RsnaDataModule(pl.LightningDataModule):
         sampling: Sampling = "resample",
     ) -> None:
         super().__init__()
-        self.roots = [Path(root)] if isinstance(root, str) else [Path(each) for each in root]
+        self.places = _somewhere(root, store)
         self.grid = grid
         self.plan = split
         self.loader = loader
@@ -147,7 +147,7 @@ class RsnaDataModule(pl.LightningDataModule):
 
     def labelled(self) -> list[LabelledStudy]:
         """Return every study that has labels and images."""
-        return read_roots(self.roots, groups=self.plan.groups)
+        return self.places.studies(self.plan.groups)
 
     def _split(self, studies: Sequence[LabelledStudy]) -> Split:
         plan = self.plan
@@ -175,7 +175,7 @@ class RsnaDataModule(pl.LightningDataModule):
             },
             "sampling": self._cache.sampling,
             "preprocessing_version": PREPROCESSING_VERSION,
-            "roots": [root.name for root in self.roots],
+            "roots": [root.name for root in self.places.roots],
             "num_studies": {name: len(studies) for name, studies in self._sets.items()},
             "split_seed": self.plan.seed,
             "shuffled_labels": self.shuffle_labels,
@@ -239,25 +239,15 @@ class RsnaDataModule(pl.LightningDataModule):
         )
 
 
-def read_roots(roots: Sequence[Path], *, groups: Path | None = None) -> list[LabelledStudy]:
-    """Return the studies of several roots; keys are unique over all of them.
-
-    An id that stands in several roots gets its root's position and name in front of its key. Its
-    group stays: copies of one study must not end up on both sides of a split.
-
-    Raises:
-        TableError: If a table is missing or malformed.
-    """
-    found: list[tuple[str, LabelledStudy]] = []
-    for position, root in enumerate(roots):
-        challenge = read_root(root, groups=groups)
-        log.info("%s: %s", root.name, challenge.summary)
-        found += [(f"{position}-{root.name}", study) for study in challenge.studies]
-    times = Counter(study.study_id for _, study in found)
-    return [
-        study if times[study.study_id] == 1 else replace(study, key=f"{place}-{study.key}")
-        for place, study in found
-    ]
+def _somewhere(root: str | list[str] | None, store: str | list[str] | None) -> Places:
+    places = places_of(root, store)
+    if not places.roots:
+        raise ConfigurationError(
+            "there is neither a root nor a store to learn from",
+            remedy="set data.root to a challenge root, or data.store to what was prepared of one",
+            code="VS-CFG-323",
+        )
+    return places
 
 
 def spread(things: Sequence[T], most: int | None) -> list[T]:

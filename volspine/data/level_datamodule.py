@@ -18,11 +18,12 @@ from torch.utils.data import DataLoader
 from volspine.data.crop_looks import AS_THEY_ARE, Looks
 from volspine.data.crop_root import Locate, crop_root
 from volspine.data.crop_store import VERSION, CropStore, person_name, render_crops
-from volspine.data.datamodule import SplitPlan, read_roots, spread
+from volspine.data.datamodule import SplitPlan, spread
 from volspine.data.level_batches import LevelDataset, LevelItem, Seen, collate_levels, cut_batch
 from volspine.data.level_people import CropDraws, CropPeople
 from volspine.data.lightning import pl
 from volspine.data.resuming import SETS, ResumableLoader, sets_of, training_order
+from volspine.data.roots import places_of
 from volspine.data.rsna import LabelledStudy
 from volspine.data.splits import read_split, split_studies
 from volspine.errors import ConfigurationError
@@ -45,33 +46,35 @@ class LevelCrops(pl.LightningDataModule):
     `use_distributed_sampler: false`.
 
     Args:
-        store: Folder of the crops; made and filled if need be.
-        people: Who is in it, unless there is a root.
+        crops: Folder of the crops; made and filled if need be.
+        people: Who is in it, unless there is a root or a store.
         draws: How studies are fetched.
         looks: How much they vary in training.
         root: Folder of a challenge root, or several that are pooled, instead of people.
         split: Which studies of a root are trained on.
+        store: What `volspine prepare` made of the root; no DICOM is decoded then. Its own tables
+            are read where there is no root.
 
     Attributes:
         locate: Where the targets of a root's studies are; None takes their marks.
         progress: Called with how many studies of a set are there and how many are wanted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  crops come from these
         self,
-        store: str,
+        crops: str,
         *,
         people: CropPeople = _PEOPLE,
         draws: CropDraws = _DRAWS,
         looks: Looks = _LOOKS,
         root: str | list[str] | None = None,
         split: SplitPlan = _SPLIT,
+        store: str | list[str] | None = None,
     ) -> None:
         super().__init__()
-        self.store = Path(store)
+        self.crops = Path(crops)
         self.people, self.draws, self.looks = people, draws, looks
-        roots = [root] if isinstance(root, str) else root or []
-        self.roots = [Path(each) for each in roots]
+        self.places = places_of(root, store)
         self.plan = split
         self.locate: Locate | None = None
         self.progress: Progress | None = None
@@ -88,9 +91,9 @@ class LevelCrops(pl.LightningDataModule):
         Raises:
             OutputError: If a file cannot be written.
             TableError: If a table of a root is missing or malformed.
-            VolspineError: If a study of a root cannot be read.
+            VolspineError: If a study of a root, or a store, cannot be read.
         """
-        if self.roots and not self._real:
+        if self.places.roots and not self._real:
             self._real = self._split()
         for name in sets_of(stage):
             if name not in self._stores and self.studies(name):
@@ -98,13 +101,13 @@ class LevelCrops(pl.LightningDataModule):
 
     def _filled(self, name: str, *, most: int | None = None) -> CropStore:
         how: dict[str, Any] = {"workers": self.people.workers, "progress": self.progress}
-        if self.roots:
+        if self.places.roots:
             studies = spread(self._real[name], most)
-            return crop_root(studies, self.store, locate=self.locate, **how)
-        return render_crops(spread(self.people.specs(name), most), self.store, **how)
+            return crop_root(studies, self.crops, locate=self.locate, **how)
+        return render_crops(spread(self.people.specs(name), most), self.crops, **how)
 
     def _split(self) -> dict[str, list[LabelledStudy]]:
-        studies, plan = read_roots(self.roots, groups=self.plan.groups), self.plan
+        studies, plan = self.places.studies(self.plan.groups), self.plan
         if plan.file is not None:
             split = read_split(plan.file, studies)
         else:
@@ -114,7 +117,7 @@ class LevelCrops(pl.LightningDataModule):
 
     def studies(self, name: str) -> list[str]:
         """Return the names of the studies of the `train`, `val` or `test` set, after `setup`."""
-        if self.roots:
+        if self.places.roots:
             return [study.key for study in self._real[name]]
         return [person_name(spec) for spec in self.people.specs(name)]
 
@@ -138,12 +141,12 @@ class LevelCrops(pl.LightningDataModule):
             "noise": {name: self.people.reader(name).value for name in SETS},
         }
         roots = {
-            "roots": [root.name for root in self.roots],
+            "roots": [root.name for root in self.places.roots],
             "num_studies": {name: len(found) for name, found in self._real.items()},
             "split_seed": self.plan.seed,
         }
         return {
-            **(roots if self.roots else people),
+            **(roots if self.places.roots else people),
             "crops": _plain_crops(),
             "crops_version": VERSION,
             "views": {v.name: [v.slices, v.pixels, v.pixel_mm] for v in VIEWS},

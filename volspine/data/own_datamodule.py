@@ -22,20 +22,26 @@ class OwnDataModule(RsnaDataModule):
     Args:
         root: Folder with a folder of images for each study, named as in the table.
         labels: Files of targets, labels and marks.
-        options: `grid`, `split`, `loader`, `augment`, as of `RsnaDataModule`.
+        options: `store`, `grid`, `split`, `loader`, `augment`, as of `RsnaDataModule`; with a store
+            the root is not needed.
 
     Raises:
         ConfigurationError: If the file of targets is of no use.
     """
 
-    def __init__(self, root: str, labels: OwnTables, **options: Any) -> None:
+    def __init__(self, root: str | None = None, *, labels: OwnTables, **options: Any) -> None:
         super().__init__(root, **options)
         self.tables = labels
         self.vocabulary = read_targets(labels.targets)
 
     def labelled(self) -> list[LabelledStudy]:
         """Return every study of the table that has images."""
-        return read_own_studies(self.roots[0], self.tables, groups=self.plan.groups)
+        return read_own_studies(
+            self.places.roots[0],
+            self.tables,
+            groups=self.plan.groups,
+            folders=self.places.folders(),
+        )
 
     def known_grades(self) -> IntArray:
         """Return the grades that training may use, shape (N, T): train and validation sets."""

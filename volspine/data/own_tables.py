@@ -75,7 +75,11 @@ def targets_of_file(path: Any) -> dict[str, Any]:
 
 
 def read_own_studies(
-    root: Path, tables: OwnTables, *, groups: Path | None = None
+    root: Path,
+    tables: OwnTables,
+    *,
+    groups: Path | None = None,
+    folders: Mapping[str, Path] | None = None,
 ) -> list[LabelledStudy]:
     """Return the studies that stand in the table of labels and have images.
 
@@ -83,6 +87,7 @@ def read_own_studies(
         root: Folder with a folder of images for each study.
         tables: Targets, labels and marks.
         groups: CSV file with `study_id,group` where patients have several studies.
+        folders: Where the images of a study are that are not in the root, but in a store.
 
     Raises:
         TableError: If a table is missing or malformed, or no study has images.
@@ -92,10 +97,11 @@ def read_own_studies(
     labels = _labels(tables.table, known)
     marks = {} if tables.marks is None else _marks(tables.marks, known)
     patients = {} if groups is None else _patients(groups)
+    images = {name: root / name for name in labels} if folders is None else folders
     found = [
         LabelledStudy(
             study_id=name,
-            folder=root / name,
+            folder=images[name],
             grades=grades,
             group=patients.get(name, name),
             key=name,
@@ -103,7 +109,7 @@ def read_own_studies(
             partner=known.mirrored_index,
         )
         for name, grades in sorted(labels.items())
-        if _has_files(root / name)
+        if name in images and _has_files(images[name])
     ]
     if not found:
         raise TableError(

@@ -109,7 +109,7 @@ class PhantomMaps(pl.LightningDataModule):
     `use_distributed_sampler: false`.
 
     Args:
-        store: Folder of the maps; made and filled if need be.
+        maps: Folder of the maps; made and filled if need be.
         people: Who is in it.
         draws: How they are seen.
 
@@ -117,9 +117,9 @@ class PhantomMaps(pl.LightningDataModule):
         progress: Called with how many maps of a set are there and how many are wanted.
     """
 
-    def __init__(self, store: str, *, people: People = _PEOPLE, draws: Draws = _DRAWS) -> None:
+    def __init__(self, maps: str, *, people: People = _PEOPLE, draws: Draws = _DRAWS) -> None:
         super().__init__()
-        self.store = Path(store)
+        self.maps = Path(maps)
         self.people = people
         self.draws = draws
         self.progress: Progress | None = None
@@ -138,7 +138,7 @@ class PhantomMaps(pl.LightningDataModule):
             specs = self.people.specs(name)
             if specs and name not in self._maps:
                 self._maps[name] = write_maps(
-                    specs, self.store, workers=self.people.workers, progress=self.progress
+                    specs, self.maps, workers=self.people.workers, progress=self.progress
                 )
 
     def studies(self, name: str) -> list[str]:

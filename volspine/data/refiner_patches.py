@@ -75,7 +75,7 @@ class RefinerPatches(pl.LightningDataModule):
     """Loaders over the foramina in one folder of crops.
 
     Args:
-        store: Folder of the crops; made and filled if need be.
+        crops: Folder of the crops; made and filled if need be.
         people: Who is in it.
         draws: How studies are fetched.
         looks: How much their patches vary in training.
@@ -86,14 +86,14 @@ class RefinerPatches(pl.LightningDataModule):
 
     def __init__(
         self,
-        store: str,
+        crops: str,
         *,
         people: CropPeople = _PEOPLE,
         draws: CropDraws = _DRAWS,
         looks: FarLooks = _LOOKS,
     ) -> None:
         super().__init__()
-        self.store = Path(store)
+        self.crops = Path(crops)
         self.people, self.draws, self.looks = people, draws, looks
         self.progress: Progress | None = None
         self._stores: dict[str, CropStore] = {}
@@ -110,7 +110,7 @@ class RefinerPatches(pl.LightningDataModule):
         for name in sets_of(stage):
             if name not in self._stores and (specs := self.people.specs(name)):
                 self._stores[name] = render_crops(
-                    specs, self.store, workers=self.people.workers, progress=self.progress
+                    specs, self.crops, workers=self.people.workers, progress=self.progress
                 )
 
     def studies(self, name: str) -> list[str]:

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from volspine.data.tables import read_rows
 from volspine.dicom.prepared import LAYOUT, read_prepared
 from volspine.dicom.study import Study
 from volspine.errors import InputError
@@ -28,7 +29,7 @@ __all__ = ["INDEX", "Entry", "Store", "index_bytes", "is_store"]
 INDEX = "store.json"
 """Name of the index of a store."""
 
-_FORMAT = "volspine store"
+_FORMAT = f"volspine store {LAYOUT}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Store:
         root = Path(folder)
         try:
             told = json.loads((root / INDEX).read_text(encoding="utf-8"))
-            entries = told[f"{_FORMAT} {LAYOUT}"]
+            entries = {told["format"]: told["entries"]}[_FORMAT]
             found = [Entry.from_dict(place, each) for place, each in entries.items()]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
@@ -155,6 +156,12 @@ class Store:
         return {entry.source: self.folder / entry.place for entry in self.entries.values()}
 
     @property
+    def num_failed(self) -> int:
+        """Number of studies of the root that could not be prepared."""
+        table = self.folder / "failures.csv"
+        return len(read_rows(table, ())) if table.is_file() else 0
+
+    @property
     def tables(self) -> dict[str, Path]:
         """The tables of the root that lie beside its studies, by name."""
         found = sorted(self.folder.glob("*.csv"))
@@ -167,7 +174,10 @@ def index_bytes(entries: Mapping[str, Entry]) -> bytes:
     Args:
         entries: By place.
     """
-    told = {f"{_FORMAT} {LAYOUT}": {place: entries[place].to_dict() for place in sorted(entries)}}
+    told = {
+        "format": _FORMAT,
+        "entries": {place: entries[place].to_dict() for place in sorted(entries)},
+    }
     return (json.dumps(told, indent=1) + "\n").encode()
 
 

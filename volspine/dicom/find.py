@@ -2,7 +2,7 @@
 
 A challenge root has one folder a study. Anywhere else one header a folder is read: a folder whose
 images all belong to one study is that study, however many series folders it has; a folder of
-several is looked into.
+several is looked into. Prepared studies are found as they are.
 """
 
 import os
@@ -16,6 +16,7 @@ from volspine.dicom.instance import why_not_an_image
 from volspine.dicom.limits import DEFAULT_LIMITS, Limits
 from volspine.dicom.nifti import is_nifti
 from volspine.dicom.parse import read_header
+from volspine.dicom.prepared import is_prepared
 from volspine.errors import InputError, VolspineError
 
 __all__ = ["NO_STUDY", "find_studies"]
@@ -31,7 +32,8 @@ def find_studies(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> list[P
     """Return the path of every study, in order of name; each can be given to `read_study`.
 
     Args:
-        path: A challenge root, a folder of studies, a study's folder, a zip or a NIfTI file.
+        path: A challenge root, a folder of studies, a study's folder, a zip, a NIfTI file, or a
+            store of prepared studies.
         limits: Caps on number and size of files.
 
     Raises:
@@ -140,6 +142,8 @@ def _first_study(files: Sequence[Path]) -> str | None:
 
 def _split(folder: Path, census: _Census) -> list[Path]:
     """Return the folder itself if all below it is one study, else the studies below it."""
+    if is_prepared(folder):
+        return [folder]
     archives = [file for file in _files(folder) if file.suffix.lower() in _ARCHIVES]
     uids = census.studies[folder]
     if folder in census.direct or (len(uids) == 1 and _NIFTI not in uids and not archives):

@@ -41,6 +41,7 @@ __all__ = [
     "read_prepared",
     "refuse_strict",
     "sha256_of",
+    "stored_digest",
 ]
 
 DESCRIPTION = "study.json"
@@ -107,6 +108,20 @@ def read_description(folder: Path) -> dict[str, Any]:
             code="VS-INP-091",
         )
     return told
+
+
+def stored_digest(folder: Path) -> str:
+    """Return the digest that a prepared study says it has, of all it is: the voxels' are in it.
+
+    Raises:
+        InputError: If its description is damaged.
+    """
+    try:
+        with (folder / DESCRIPTION).open(encoding="utf-8") as stream:
+            head = stream.read(len(MARK) + 100)
+        return str(json.loads(head[: head.index(', "study"')] + "}")["sha256"])
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise _damaged(folder / DESCRIPTION) from error
 
 
 def canonical(told: Mapping[str, Any]) -> bytes:

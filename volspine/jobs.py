@@ -5,6 +5,7 @@ sharded by position, and one failure never stops the rest.
 """
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "atomic_path",
+    "claimed",
     "make_missing",
     "parse_shard",
     "run_many",
@@ -83,6 +85,50 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
         remedy="check free space and permissions, or choose another output folder",
         code="VS-OUT-001",
     )
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Do a block alone among all processes that claim the same path; wait for who is in it.
+
+    The claim is a locked file, removed at the end. If its process is killed the system frees it,
+    and the empty file that is left disturbs nobody. A file system that knows no locks is taken as
+    if one process wrote to it.
+
+    Args:
+        path: Of the claim itself, beside what is claimed; its folder is created.
+
+    Raises:
+        OutputError: If nothing can be written there.
+    """
+    handle = _claim(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _claim(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            with contextlib.suppress(OSError):  # Only of the lock: there may be none to have.
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_at(handle, path):
+                return handle
+            os.close(handle)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Return whether a claim is still in its place: who held it before has removed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from volspine.anatomy import PROTOCOLS
+from volspine.jobs import ENGINES
 
 if TYPE_CHECKING:
     from volspine.errors import VolspineError
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     existing.add_argument("--resume", action="store_true", help="keep results that are there")
     existing.add_argument("--overwrite", action="store_true", help="replace results that are there")
     add("--workers", type=_positive, default=1, metavar="W", help="number of processes")
+    add("--engine", choices=list(ENGINES), default="local", help="where they are: here, or on Ray")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--shift-levels", type=int, default=0, metavar="N", help="name findings N levels lower")
     add("--strict", action="store_true", help="turn repairs and refusals into failures")
@@ -57,7 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
         studies = list(shard(studies, arguments.shard))
     with counting("Grading", total=len(studies), quiet=arguments.quiet) as advance:
         report = grade_batch(
-            studies, job, workers=arguments.workers, on_study=advance, unreadable=unreadable
+            studies,
+            job,
+            workers=arguments.workers,
+            on_study=advance,
+            unreadable=unreadable,
+            engine=arguments.engine,
         )
     _tell(report, job, quiet=arguments.quiet)
     return report.exit_code

@@ -6,34 +6,30 @@
 
 `result.json` is written last, so a folder that has one is complete. The tables are made from the
 results in the folder: whatever was interrupted, resumed or sharded, they agree with what is there.
+Several processes may write into one folder: each study and the tables are one's alone at a time.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from volspine.dicom.reading import read_study
 from volspine.errors import ConfigurationError, OutputError, VolspineError
-from volspine.inference.graded import GradedStudy
+from volspine.inference.device import resolve_device
 from volspine.inference.predictor import Options, Predictor
 from volspine.inference.provenance import model_facts
+from volspine.inference.result_files import DEFAULT_FORMATS, FORMATS, RESULT, write_result
 from volspine.inference.tables import EXISTS, Failure, name_from_path, write_tables
-from volspine.jobs import run_many, write_bytes, write_text
-from volspine.report.manifest import manifest_text, model_notices, read_manifest
+from volspine.jobs import Outcome, claimed, run_many, write_bytes
+from volspine.report.manifest import model_notices, read_manifest
 from volspine.report.structured import require_highdicom
-from volspine.report.table import GRADE_COLUMNS, csv_text, grade_rows
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "Job", "Report", "grade_batch", "write_result"]
-
-DEFAULT_FORMATS = ("csv", "json", "html")
-FORMATS = (*DEFAULT_FORMATS, "sr", "sc")
-"""What can be written for each study; `result.json` always is."""
-
-RESULT = "result.json"
-_OURS = ("result.json", "grades.csv", "report.html", "key_*.png", "sr.dcm", "sc_*.dcm")
 
 log = logging.getLogger("volspine")
 
@@ -88,6 +84,7 @@ def grade_batch(
     workers: int = 1,
     on_study: Callable[[], Any] | None = None,
     unreadable: Sequence[tuple[Path, VolspineError]] = (),
+    engine: str = "local",
 ) -> Report:
     """Grade studies and write results and tables; a study that fails does not stop the rest.
 
@@ -97,91 +94,106 @@ def grade_batch(
         workers: Number of processes; each loads the model once.
         on_study: Called after each study.
         unreadable: Inputs in which no study was found, to be listed as failures.
+        engine: Where the processes are, as for `volspine.jobs.run_many`.
 
     Raises:
         VolspineError: If the model cannot be loaded or the folder not be written.
     """
     if {"sr", "sc"} & set(job.formats):
         require_highdicom()
-    bundle = _predictor(job.model, job.device).bundle
-    attempted = [path for path, _ in unreadable]
-    names: set[str] = set()
-    failures = [Failure.of(path, error) for path, error in unreadable]
+    bundle = _predictor(job.model, job.device if engine == "local" else "cpu").bundle
+    tally = _Tally(unreadable)
     try:
-        for outcome in run_many(_Worker(job), _distinct(studies, failures), workers=workers):
-            attempted.append(outcome.item)
-            error = outcome.error
-            if outcome.result in names:
-                error = _same_name(outcome.item)
-            if error is not None:
-                failures.append(Failure.of(outcome.item, error))
-            elif outcome.result is not None:
-                names.add(outcome.result)
-            if on_study is not None:
-                on_study()
+        wanted = tally.distinct(studies)
+        with closing(_outcomes(job, wanted, workers=workers, engine=engine)) as outcomes:
+            for outcome in outcomes:
+                tally.count(outcome)
+                if on_study is not None:
+                    on_study()
     finally:
         # Also when interrupted: what is finished is valid and listed.
-        write_tables(job.out, attempted, failures, card=bundle.card)
-    return Report(len(names), tuple(failures), model_notices(model_facts(bundle)))
+        with claimed(job.out / ".tables.claim"):
+            write_tables(job.out, tally.attempted, tally.failures, card=bundle.card)
+    notices = model_notices(model_facts(bundle))
+    return Report(len(tally.names), tuple(tally.failures), notices)
 
 
-def write_result(graded: GradedStudy, out: Path, formats: Sequence[str] = DEFAULT_FORMATS) -> Path:
-    """Write one study's files into `out/<name>` and return that folder.
+class _Tally:
+    """What was tried, what has a result and what has none."""
 
-    What an earlier run left there is removed first, and `result.json` comes last.
+    def __init__(self, unreadable: Sequence[tuple[Path, VolspineError]]) -> None:
+        self.attempted = [path for path, _ in unreadable]
+        self.failures = [Failure.of(path, error) for path, error in unreadable]
+        self.names: set[str] = set()
 
-    Raises:
-        OutputError: If a file cannot be written.
-    """
-    folder = out / graded.name
-    _remove_earlier(folder)
-    if "csv" in formats:
-        write_text(folder / "grades.csv", csv_text(GRADE_COLUMNS, grade_rows(graded.grades)))
-    if "html" in formats:
-        for image in graded.key_images:
-            write_bytes(folder / image.file_name, image.png)
-        write_text(folder / "report.html", graded.report_html())
-    grades = graded.grades
-    notes = [_dicom_note(graded, folder, name) for name in ("sr", "sc") if name in formats]
-    if any(notes):
-        provenance = {**grades.provenance, "notes": list(dict.fromkeys(filter(None, notes)))}
-        grades = replace(grades, provenance=provenance)
-    write_text(folder / RESULT, manifest_text(grades))
-    return folder
+    def distinct(self, studies: Sequence[Path]) -> list[Path]:
+        """Return studies whose paths do not give them the same name; the others are failures."""
+        first: dict[str, Path] = {}
+        for path in studies:
+            name = name_from_path(path) or str(path)
+            if first.setdefault(name, path) is not path:
+                self.failures.append(Failure.of(path, _same_name(path)))
+        return list(first.values())
+
+    def count(self, outcome: Outcome[Path, str]) -> None:
+        self.attempted.append(outcome.item)
+        error = outcome.error
+        if outcome.result in self.names:
+            error = _same_name(outcome.item)
+        if error is not None:
+            self.failures.append(Failure.of(outcome.item, error))
+        elif outcome.result is not None:
+            self.names.add(outcome.result)
 
 
-def _dicom_note(graded: GradedStudy, folder: Path, name: str) -> str:
-    """Write a DICOM output; return why there is none if the study does not allow it."""
+def _outcomes(
+    job: Job, studies: Sequence[Path], *, workers: int, engine: str
+) -> Iterator[Outcome[Path, str]]:
+    if engine == "local":
+        yield from run_many(_Worker(job), studies, workers=workers)
+        return
+    # A cluster lends GPUs by number alone, and `auto` is what this machine would choose.
+    device = "cuda" if job.device.startswith("cuda") else resolve_device(job.device).type
+    gpus = device == "cuda"
+    with _sign(job.out) as sign:
+        worker = _Worker(_placed(replace(job, device=device)), Path.cwd(), sign)
+        yield from run_many(worker, studies, workers=workers, engine=engine, gpus=gpus)
+
+
+def _placed(job: Job) -> Job:
+    """Return a job that can be done from any working folder."""
+    model = None if job.model is None else Path(job.model).absolute()
+    return replace(job, out=job.out.absolute(), model=model)
+
+
+@contextmanager
+def _sign(out: Path) -> Iterator[Path]:
+    """Leave a file in the output folder by which another machine knows that it is the same one."""
+    sign = out.absolute() / f".batch.{uuid4().hex}"
+    write_bytes(sign, b"")
     try:
-        if name == "sr":
-            graded.save_sr(folder)
-        else:
-            graded.save_sc(folder)
-    except ConfigurationError as error:
-        log.warning("%s: %s", graded.name, error.message)
-        return error.message
-    return ""
-
-
-def _distinct(studies: Sequence[Path], failures: list[Failure]) -> list[Path]:
-    """Return studies whose paths do not give them the same name; the others are failures."""
-    first: dict[str, Path] = {}
-    for path in studies:
-        name = name_from_path(path) or str(path)
-        if first.setdefault(name, path) is not path:
-            failures.append(Failure.of(path, _same_name(path)))
-    return list(first.values())
+        yield sign
+    finally:
+        sign.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class _Worker:
-    """Grades one study and writes it; what is sent to a process."""
+    """Grades one study and writes it; what is sent to a process.
+
+    Attributes:
+        job: How.
+        base: What paths of studies are relative to, if not to where the process is.
+        sign: A file of the output folder that every machine must see.
+    """
 
     job: Job
+    base: Path = Path()
+    sign: Path | None = None
 
     def __call__(self, path: Path) -> str:
         try:
-            return self._grade(path)
+            return self._grade(self.base / path)
         except VolspineError:
             raise
         except Exception as error:
@@ -197,12 +209,15 @@ class _Worker:
 
     def _grade(self, path: Path) -> str:
         job = self.job
+        if self.sign is not None and not self.sign.exists():
+            raise _not_shared(job.out)
         study = read_study(path, strict=job.options.strict, protocol=job.options.protocol)
         predictor = _predictor(job.model, job.device)
-        if self._is_there(study.name, predictor):
-            return study.name
-        graded = predictor.predict(study, job.options)
-        write_result(graded, job.out, job.formats)
+        with claimed(job.out / f".{study.name}.claim"):
+            if self._is_there(study.name, predictor):
+                return study.name
+            graded = predictor.predict(study, job.options)
+            write_result(graded, job.out, job.formats)
         return graded.name
 
     def _is_there(self, name: str, predictor: Predictor) -> bool:
@@ -236,24 +251,19 @@ def _predictor(model: str | Path | None, device: str) -> Predictor:
     return Predictor(model, device=device)
 
 
-def _remove_earlier(folder: Path) -> None:
-    try:
-        for pattern in _OURS:
-            for path in folder.glob(pattern):
-                path.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"cannot replace an earlier result: {error.strerror}",
-            path=folder,
-            remedy="check permissions, or choose another output folder",
-            code="VS-OUT-061",
-        ) from error
-
-
 def _same_name(path: Path) -> VolspineError:
     return ConfigurationError(
         "another study of this batch has the same name",
         path=path,
         remedy="grade it into another folder",
         code="VS-CFG-061",
+    )
+
+
+def _not_shared(out: Path) -> OutputError:
+    return OutputError(
+        "a machine of the cluster does not see the output folder",
+        path=out,
+        remedy="choose one on a file system that all of them share",
+        code="VS-OUT-062",
     )

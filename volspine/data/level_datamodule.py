@@ -107,13 +107,17 @@ class LevelCrops(pl.LightningDataModule):
         return render_crops(spread(self.people.specs(name), most), self.crops, **how)
 
     def _split(self) -> dict[str, list[LabelledStudy]]:
-        studies, plan = self.places.studies(self.plan.groups), self.plan
+        studies, plan = self.labelled(), self.plan
         if plan.file is not None:
             split = read_split(plan.file, studies)
         else:
             split = split_studies(studies, val=plan.val, test=plan.test, seed=plan.seed)
         by_key = {study.key: study for study in studies}
         return {name: [by_key[key] for key in getattr(split, name)] for name in SETS}
+
+    def labelled(self) -> list[LabelledStudy]:
+        """Return every study of the roots or stores that has labels and images; of people none."""
+        return self.places.studies(self.plan.groups) if self.places.roots else []
 
     def studies(self, name: str) -> list[str]:
         """Return the names of the studies of the `train`, `val` or `test` set, after `setup`."""

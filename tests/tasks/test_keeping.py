@@ -1,7 +1,9 @@
 """Runs that are stopped or killed at any step, and end as if they had not been."""
 
 import os
+import resource
 import signal
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -14,12 +16,14 @@ from volspine.data import crop_store
 from volspine.data.datamodule import LoaderPlan, RsnaDataModule, SplitPlan
 from volspine.data.level_datamodule import LevelCrops
 from volspine.data.level_people import CropDraws, CropPeople
-from volspine.data.lightning import pl
+from volspine.data.lightning import ModelCheckpoint, pl
 from volspine.data.transforms import LightAugment
+from volspine.errors import ConfigurationError, OutputError
 from volspine.tasks.averaging import RunningAverage
 from volspine.tasks.callbacks import AverageWeights
+from volspine.tasks.craft import Craft
 from volspine.tasks.grading import GradingTask
-from volspine.tasks.keeping import STOPPED, AtomicCheckpoints, KeepLast, KeepPlan, Stopped
+from volspine.tasks.keeping import STOPPED, AtomicCheckpoints, KeepLast, KeepPlan, Requests, Stopped
 from volspine.tasks.level_grading import LevelGradingTask
 from volspine.tasks.schedule import Schedule
 
@@ -91,7 +95,12 @@ def power_cut():
 def fit(made, folder, *watch, resume=None, plan=None):
     torch.manual_seed(0 if resume is None else 99)
     kind, grader, data, average = made()
-    task = kind(grader, optimizer=lambda p: torch.optim.AdamW(p, lr=0.05), schedule=Schedule())
+    task = kind(
+        grader,
+        optimizer=lambda p: torch.optim.AdamW(p, lr=0.05),
+        schedule=Schedule(),
+        craft=Craft(mixup=0.4),
+    )
     keep = KeepLast(folder / "checkpoints", plan)
     run = trainer(
         folder,
@@ -148,3 +157,120 @@ def test_a_run_that_died_goes_on_from_where_it_was_kept(made, unbroken, tmp_path
     assert kept(folder)["global_step"] == 6
     fit(made, folder, resume=folder / "checkpoints" / "last.ckpt", plan=KeepPlan(steps=3))
     assert_same(kept(folder), unbroken)
+
+
+def test_a_file_that_is_not_whole_is_never_there(tmp_path):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpoints().save_checkpoint({"weights": torch.ones(9)}, path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot write"):
+            AtomicCheckpoints().save_checkpoint({"weights": torch.ones(90_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert torch.equal(torch.load(path, weights_only=True)["weights"], torch.ones(9))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_its_state_is_kept_under_the_key_that_lightning_has_for_it(tmp_path):
+    theirs = ModelCheckpoint(tmp_path, "last", save_on_train_epoch_end=True)
+    assert KeepLast(tmp_path).state_key == theirs.state_key
+
+
+@pytest.mark.parametrize("wrong", [{"steps": -1}, {"minutes": -0.5}, {"minutes": float("inf")}])
+def test_an_impossible_plan_is_refused(wrong):
+    with pytest.raises(ConfigurationError) as caught:
+        KeepPlan(**wrong)
+    assert caught.value.code == "VS-CFG-400"
+
+
+@pytest.fixture
+def keeping(tmp_path):
+    """What keeps a run, its trainer, and the module."""
+
+    def begun(resumed, **plan):
+        run = Mock(spec=pl.Trainer, ckpt_path=resumed, is_global_zero=True, global_step=0)
+        run.max_steps, run.is_last_batch, run.strategy = -1, False, Mock()
+        run.strategy.reduce_boolean_decision = lambda told, **_: told
+        run.strategy.broadcast = bool
+        keep, module = KeepLast(tmp_path, KeepPlan(**plan)), Mock(spec=pl.LightningModule)
+        keep.on_fit_start(run, module)
+        keep._step = 0
+        return keep, run, module
+
+    return begun
+
+
+def saved(run):
+    return [call.args[0].name for call in run.save_checkpoint.call_args_list]
+
+
+def test_a_new_run_spares_the_last_of_an_older_one(keeping, tmp_path):
+    for taken in ("last.ckpt", "last-v1.ckpt", ".last.ckpt.half.ckpt"):
+        (tmp_path / taken).touch()
+    for resumed, name in ((None, "last-v2"), ("last-v1.ckpt", "last-v1"), ("best.ckpt", "last")):
+        path = None if resumed is None else str(tmp_path / resumed)
+        keep, run, module = keeping(path)
+        keep.on_train_epoch_end(run, module)
+        assert saved(run) == [f"{name}.ckpt"]
+    assert not (tmp_path / ".last.ckpt.half.ckpt").exists()
+
+
+def test_minutes_are_counted_from_when_it_was_last_kept(keeping, monkeypatch):
+    keep, run, module = keeping(None, minutes=2)
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    keep._kept_at = 0.0
+    times = []
+    for step, now in enumerate((60.0, 119.0, 121.0, 200.0, 242.0), start=1):  # noqa: B007
+        run.global_step = step
+        keep.on_train_batch_end(run, module)
+        times.append(len(saved(run)))
+    assert times == [0, 0, 1, 1, 2]
+
+
+def test_the_last_step_of_an_epoch_is_kept_with_the_epoch(keeping):
+    keep, run, module = keeping(None, steps=1)
+    run.global_step, run.is_last_batch = 1, True
+    keep.on_train_batch_end(run, module)
+    assert saved(run) == []
+    keep.on_train_epoch_end(run, module)
+    assert saved(run) == ["last.ckpt"]
+
+
+def test_gradients_that_are_being_gathered_are_no_step(keeping):
+    keep, run, module = keeping(None, steps=1)
+    keep.on_train_batch_end(run, module)
+    assert saved(run) == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
+def test_each_signal_is_heard_once_and_given_back(name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    requests = Requests()
+    requests.listen()
+    os.kill(os.getpid(), number)
+    assert requests.received == name
+    requests.leave()
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_does_not_wait():
+    requests = Requests()
+    requests.listen()
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        requests.leave()
+
+
+def test_a_run_told_before_its_first_step_says_that_nothing_is_lost(keeping):
+    keep, run, module = keeping(None)
+    keep.requests.received = "SIGTERM"
+    with pytest.raises(Stopped) as stop:
+        keep.on_train_epoch_start(run, module)
+    assert "before the first step" in stop.value.message

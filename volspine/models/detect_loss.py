@@ -16,7 +16,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from volspine.models.losses import GradingLoss, cell_strides, check_weights, masked_mean
+from volspine.models.grade_weights import GradeWeights
+from volspine.models.losses import (
+    GradingLoss,
+    cell_strides,
+    check_weights,
+    masked_mean,
+)
 from volspine.models.parts import Graded
 
 __all__ = ["ASKED", "DetectionLoss", "place_loss"]
@@ -46,7 +52,7 @@ class DetectionLoss(GradingLoss):
         *,
         any_severe: float = 0.0,
         guidance: float = 1.0,
-        grade_weights: Sequence[float] | None = None,
+        grade_weights: GradeWeights = None,
         balance: Literal["rows", "findings"] = "findings",
         sigma_voxels: Sequence[float] = (1.5, 4.0, 4.0),
         mirror: float = 0.0,

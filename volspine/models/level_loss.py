@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from volspine.models.grade_weights import GradeWeights
 from volspine.models.losses import GradingLoss, check_weights, grade_nll, masked_mean
 from volspine.models.parts import Graded
 from volspine.views import TOKEN_TARGET, TOKEN_VIEW, VIEWS
@@ -68,7 +69,7 @@ class LevelLoss(GradingLoss):
         views: float = 0.3,
         any_severe: float = 0.0,
         mirror: float = 0.0,
-        grade_weights: Sequence[float] | None = None,
+        grade_weights: GradeWeights = None,
         balance: Literal["rows", "findings"] = "findings",
     ) -> None:
         super().__init__(

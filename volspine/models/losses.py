@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from volspine.anatomy import Finding, Grade
 from volspine.errors import ConfigurationError
+from volspine.models.grade_weights import GradeWeights, frequency_weights, weights_of
 from volspine.models.mirror import mirror_targets
 from volspine.models.parts import Graded
+from volspine.types import IntArray
 from volspine.vocabulary import CHALLENGE, Vocabulary
 
 __all__ = [
@@ -218,13 +220,15 @@ class GradingLoss(nn.Module):
         any_severe: Weight of `any_severe_loss`; 0 leaves it out.
         guidance: Weight of `guidance_loss`; 0 leaves it out. It applies to graders that attend, on
             targets with a known point.
-        grade_weights: Weight of a row by its true grade; all 1 if omitted.
+        grade_weights: Weight of a row by its true grade, or one of the names of `GradeWeights`;
+            all 1 if omitted.
         balance: See `grade_loss`.
         sigma_voxels: Spread of the guidance along i, j, k.
         mirror: Weight of `mirror_loss`, for which every study is graded twice; 0 leaves it out.
 
     Attributes:
         vocabulary: What is graded; the task of own targets sets it.
+        grade_weights: As numbers; of `frequency` once `weigh` was told the labels.
 
     Raises:
         ConfigurationError: If a weight is negative.
@@ -237,17 +241,28 @@ class GradingLoss(nn.Module):
         *,
         any_severe: float = 0.0,
         guidance: float = 0.0,
-        grade_weights: Sequence[float] | None = None,
+        grade_weights: GradeWeights = None,
         balance: Literal["rows", "findings"] = "rows",
         sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
         mirror: float = 0.0,
     ) -> None:
         super().__init__()
-        check_weights(any_severe, guidance, mirror, *(grade_weights or ()))
+        self.by_frequency = grade_weights == "frequency"
+        numbers = weights_of(grade_weights)
+        check_weights(any_severe, guidance, mirror, *(numbers or ()))
         self.any_severe, self.guidance = any_severe, guidance
-        self.grade_weights, self.balance = grade_weights, balance
+        self.grade_weights, self.balance = numbers, balance
         self.sigma_voxels = tuple(sigma_voxels)
         self.mirror = mirror
+
+    def weigh(self, grades: IntArray) -> None:
+        """Take the weights from the labels that training may use, if they are by frequency.
+
+        Args:
+            grades: Shape (N, T); -1 where missing.
+        """
+        if self.by_frequency:
+            self.grade_weights = frequency_weights(grades, self.vocabulary.num_grades)
 
     def forward(
         self, graded: Graded, batch: Mapping[str, Any], mirrored: Graded | None = None

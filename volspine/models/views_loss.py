@@ -29,6 +29,7 @@ from torch import Tensor
 
 from volspine.anatomy import TARGETS, Finding
 from volspine.errors import ConfigurationError
+from volspine.models.grade_weights import GradeWeights
 from volspine.models.losses import (
     GradingLoss,
     check_weights,
@@ -128,7 +129,7 @@ class ViewsLoss(GradingLoss):
         mirror: float = 0.0,
         any_severe: float = 0.0,
         guidance: float = 0.0,
-        grade_weights: Sequence[float] | None = None,
+        grade_weights: GradeWeights = None,
         balance: Literal["rows", "findings"] = "findings",
         sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
     ) -> None:

@@ -34,16 +34,23 @@ from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.models.parts import Graded, Marks
 from volspine.report.evaluation_page import evaluation_page
+from volspine.tasks.craft import Craft, lay_channels_last
 from volspine.tasks.evaluation import Evaluation, Known, evaluate, places_csv, predictions_csv
 from volspine.tasks.evaluation_page import are_phantoms, judged_test, numbers_of_test
 from volspine.tasks.hearing import Hearing, Said
-from volspine.tasks.plain import CHECKPOINT_KEY, parameter_groups, plain_arguments
+from volspine.tasks.mixing import Mix, draw_mix, mixed_losses, mixed_volume, partners_of
+from volspine.tasks.plain import (
+    CHECKPOINT_KEY,
+    check_same_grader,
+    parameter_groups,
+    plain_arguments,
+)
 from volspine.tasks.schedule import Schedule
 from volspine.types import FloatArray
 
 __all__ = ["CHECKPOINT_KEY", "GradingTask"]
 
-_SCHEDULE = Schedule()
+_SCHEDULE, _CRAFT = Schedule(), Craft()
 
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
@@ -58,7 +65,11 @@ class GradingTask(pl.LightningModule):
         schedule: How the learning rate goes.
         average_mirrors: Whether validation and test grade a study and its mirror image and
             average, as the predictor does.
-        seed: Of dropout.
+        seed: Of dropout and mixup.
+        craft: What else is done; nothing by default.
+
+    Raises:
+        ConfigurationError: If the grader cannot be trained so.
     """
 
     DATA: type[pl.LightningDataModule] = RsnaDataModule
@@ -67,7 +78,7 @@ class GradingTask(pl.LightningModule):
     LOSS: type[GradingLoss] = GradingLoss
     """What it learns by, unless told."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  a training has these seven properties
         self,
         grader: nn.Module,
         *,
@@ -76,6 +87,7 @@ class GradingTask(pl.LightningModule):
         schedule: Schedule = _SCHEDULE,
         average_mirrors: bool = True,
         seed: int = 0,
+        craft: Craft = _CRAFT,
     ) -> None:
         super().__init__()
         with plain_arguments(self):
@@ -86,6 +98,8 @@ class GradingTask(pl.LightningModule):
         self.schedule = schedule
         self.average_mirrors = average_mirrors
         self.seed = seed
+        self.craft = craft
+        craft.check(grader)
         self.known: FloatArray | None = None
         self.evaluation: Evaluation | None = None
         self._metric = RsnaMetric()
@@ -123,11 +137,27 @@ class GradingTask(pl.LightningModule):
         told: Graded = self.grader(self.seen(batch), marks)
         return told
 
-    def losses(self, graded: Graded, batch: Batch) -> dict[str, Tensor]:
-        """Return `loss` and its parts; the mirror images are graded where that is asked for."""
+    def mixed(self, batch: Batch, mix: Mix) -> Batch:
+        """Return a batch whose studies lie over their partners, with their own targets."""
+        return {**batch, "volume": mixed_volume(batch["volume"], mix)}
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return `loss` and its parts in training.
+
+        Studies lie over one another, and the mirror images are graded, where that is asked for.
+        """
+        mix = None
+        if self.craft.mixup:
+            step = self.trainer.global_step
+            mix = draw_mix(self.craft.mixup, batch["study_id"], seed=self.seed, step=step)
+            batch = self.mixed(batch, mix)
+        graded = self.taught(batch)
+        graded = graded._replace(log_probs=graded.log_probs.float())
         mirrored = self.grader(self.mirrored(self.seen(batch))) if self.loss.mirror else None
         parts: dict[str, Tensor] = self.loss(graded, batch, mirrored)
-        return parts
+        if mix is None:
+            return parts
+        return mixed_losses(parts, self.loss(graded, partners_of(batch, mix), mirrored), mix)
 
     def swapped(self, values: Tensor) -> Tensor:
         """Return values (B, T, ...) of mirror images with left and right put back."""
@@ -149,6 +179,9 @@ class GradingTask(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Learn the prior of the training split, start from it, and write the split down."""
         self.known = self.learned()
+        self.loss.weigh(self._data().known_grades())
+        if self.craft.channels_last:
+            lay_channels_last(self.grader)
         start_from = getattr(getattr(self.grader, "link", None), "start_from", None)
         if start_from is not None and self.trainer.ckpt_path is None:
             start_from(torch.tensor(self.known, dtype=torch.float32))
@@ -169,8 +202,7 @@ class GradingTask(pl.LightningModule):
         del batch_idx
         # Dropout then depends on seed and step alone, and a resumed run repeats an unbroken one.
         torch.manual_seed(1_000_003 * self.seed + self.global_step)
-        graded = self.taught(batch)
-        parts = self.losses(graded._replace(log_probs=graded.log_probs.float()), batch)
+        parts = self.losses(batch)
         size = len(batch["study_id"])
         named = {f"train/{name}": value.detach() for name, value in parts.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=size)
@@ -274,14 +306,7 @@ class GradingTask(pl.LightningModule):
         kept = checkpoint.get(CHECKPOINT_KEY)
         if not isinstance(kept, Mapping):
             return
-        mine = getattr(self.grader, "recipe", {})
-        if kept.get("model") != mine:
-            odd = sorted(k for k in {*mine, *kept["model"]} if mine.get(k) != kept["model"].get(k))
-            raise ConfigurationError(
-                f"the checkpoint is of another grader: {', '.join(odd)} differ",
-                remedy="use the recipe that it was trained with",
-                code="VS-CFG-081",
-            )
+        check_same_grader(kept.get("model"), getattr(self.grader, "recipe", {}))
         if kept.get("frequencies") is not None:
             self.known = np.asarray(kept["frequencies"], dtype=np.float64)
         self._trained_on = [str(mark) for mark in kept.get("trained_on", [])]

@@ -25,6 +25,7 @@ from volspine.metrics.rsna import rsna_terms
 from volspine.models.level_loss import LevelLoss
 from volspine.models.mirror import mirror_patches
 from volspine.tasks.grading import GradingTask
+from volspine.tasks.mixing import Mix, mixed_patches
 from volspine.tasks.plain import CHECKPOINT_KEY
 from volspine.types import FloatArray
 from volspine.views import Patches
@@ -56,6 +57,10 @@ class LevelGradingTask(GradingTask):
     def mirrored(self, seen: Patches) -> Patches:
         """Return the patches of the mirror images."""
         return mirror_patches(seen)
+
+    def mixed(self, batch: Batch, mix: Mix) -> Batch:
+        """Return a batch whose studies lie over their partners, target by target."""
+        return {**batch, "patches": mixed_patches(batch["patches"], mix)}
 
     def reported(self, probabilities: Tensor) -> Tensor:
         """Return probabilities, (B, 25, 3), after the temperature."""

@@ -1,4 +1,4 @@
-"""What the tasks share: checkpoints of plain data, and which weights decay."""
+"""What the tasks share: checkpoints of plain data and of the same grader; which weights decay."""
 
 import contextlib
 import warnings
@@ -8,8 +8,9 @@ from typing import Any
 from torch import nn
 
 from volspine.data.lightning import pl
+from volspine.errors import ConfigurationError
 
-__all__ = ["CHECKPOINT_KEY", "parameter_groups", "plain_arguments"]
+__all__ = ["CHECKPOINT_KEY", "check_same_grader", "parameter_groups", "plain_arguments"]
 
 CHECKPOINT_KEY = "volspine"
 """Where a checkpoint holds what prediction needs."""
@@ -34,6 +35,25 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
         {"params": [p for name, p in named if name not in free]},
         {"params": [p for name, p in named if name in free], "weight_decay": 0.0},
     ]
+
+
+def check_same_grader(kept: Any, mine: Mapping[str, Any]) -> None:
+    """Check that a checkpoint is of this grader.
+
+    Args:
+        kept: The checkpoint's recipe.
+        mine: The grader's.
+
+    Raises:
+        ConfigurationError: If it is of another.
+    """
+    if kept != mine:
+        odd = sorted(k for k in {*mine, *kept} if mine.get(k) != kept.get(k))
+        raise ConfigurationError(
+            f"the checkpoint is of another grader: {', '.join(odd)} differ",
+            remedy="use the recipe that it was trained with",
+            code="VS-CFG-081",
+        )
 
 
 def _is_plain(value: object) -> bool:

@@ -11,7 +11,16 @@ from torch.nn.functional import cross_entropy
 
 from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding
 from volspine.errors import ConfigurationError
-from volspine.metrics.calibration import BOUNDS, PRIOR_SPREAD, fit_temperature, tempered
+from volspine.metrics.calibration import (
+    BOUNDS,
+    LEAST_ROWS,
+    PRIOR_SPREAD,
+    condition_temperatures,
+    fit_temperature,
+    for_targets,
+    recalibrated,
+    tempered,
+)
 
 CANAL = [t.index for t in TARGETS if t.finding is Finding.CANAL]
 FORAMEN = [t.index for t in TARGETS if t.finding is Finding.FORAMEN]
@@ -122,3 +131,75 @@ def test_what_cannot_be_calibrated_is_refused(which):
     with pytest.raises(ConfigurationError) as raised:
         fit_temperature(logits, labels)
     assert raised.value.code == ("VS-CFG-120" if which == "shape" else "VS-CFG-121")
+
+
+def test_a_hand_worked_temperature_of_each_condition():
+    """Says 0.9 and is right in half of the rows, evenly wrong in the others: T is ln 18 / ln 2."""
+    p, labels = np.full((200, 25, 3), [0.9, 0.05, 0.05]), np.full((200, 25), -1)
+    labels[:] = np.repeat([0, 0, 1, 2], 50)[:, None]
+    right = [t.index for t in TARGETS if t.finding is Finding.RECESS]
+    labels[:, right] = np.repeat([0, 0, 0, 0, 0, 0, 0, 0, 1, 2], 20)[:, None]
+    expected = [np.log(18) / np.log(2), np.log(18) / np.log(2), np.log(18) / np.log(8)]
+    assert condition_temperatures(p, labels) == pytest.approx(expected)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.1, 15))
+def test_no_temperature_makes_the_labels_likelier_and_the_likeliest_grade_stays(seed, factor):
+    logits, labels = made(12, seed=seed, factor=factor)
+    p = np.exp(log_softmax(logits, axis=-1))
+    fitted = condition_temperatures(p, labels)
+    after = recalibrated(p, fitted)
+    assert np.array_equal(after.argmax(axis=-1), p.argmax(axis=-1))
+    for n, finding in enumerate(Finding):
+        ours = [t.index for t in TARGETS if t.finding is finding]
+        least = nll(np.log(after[:, ours]), labels[:, ours])
+        for other in (1.0, 0.9 * fitted[n], 1.1 * fitted[n]):
+            if BOUNDS[0] <= other <= BOUNDS[1]:
+                rival = recalibrated(p, [other] * 3)[:, ours]
+                assert least <= nll(np.log(rival), labels[:, ours]) + 1e-9
+
+
+def test_a_general_minimiser_finds_the_same_temperature_of_each_condition():
+    logits, labels = made(60, factor=2.0)
+    labels[:20, CANAL] = -1
+    found = condition_temperatures(np.exp(log_softmax(logits, axis=-1)), labels)
+    for n, finding in enumerate(Finding):
+        ours = [t.index for t in TARGETS if t.finding is finding]
+        best = minimize_scalar(
+            lambda log_t, ours=ours: nll(logits[:, ours] / np.exp(log_t), labels[:, ours]),
+            bounds=np.log(BOUNDS),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        assert found[n] == pytest.approx(np.exp(best.x), rel=1e-5)
+
+
+def test_both_sides_share_a_temperature():
+    temperatures = for_targets([1.0, 2.0, 3.0])
+    assert np.array_equal(temperatures, temperatures[list(MIRRORED_INDEX)])
+    assert [temperatures[t.index] for t in TARGETS if t.finding is Finding.FORAMEN] == [2.0] * 10
+
+
+def test_too_few_labels_are_refused_and_just_enough_are_not():
+    logits, labels = made(20)
+    p = np.exp(log_softmax(logits, axis=-1))
+    labels[:, CANAL] = -1
+    labels[: LEAST_ROWS // 5, CANAL] = 1
+    assert condition_temperatures(p, labels).shape == (3,)
+    labels[0, CANAL[0]] = -1
+    with pytest.raises(ConfigurationError, match="49 labels of spinal_canal_stenosis") as caught:
+        condition_temperatures(p, labels)
+    assert caught.value.code == "VS-CFG-126"
+
+
+@pytest.mark.parametrize("bad", [np.full((60, 25, 3), 0.5), np.full((60, 25, 3), np.nan)])
+def test_rows_that_are_no_distribution_are_not_calibrated(bad):
+    with pytest.raises(ConfigurationError, match="VS-CFG-121"):
+        condition_temperatures(bad, np.zeros((60, 25), dtype=int))
+
+
+@pytest.mark.parametrize("bad", [[1.0, 2.0], [1.0, 0.0, 1.0], [1.0, np.inf, 1.0]])
+def test_what_are_no_three_temperatures_is_refused(bad):
+    with pytest.raises(ConfigurationError, match="VS-CFG-121"):
+        for_targets(bad)

@@ -62,3 +62,20 @@ def test_the_same_generator_gives_the_same_example_and_another_another():
     assert torch.equal(one.volume, two.volume)
     assert not torch.equal(one.volume, other.volume)
     assert one.volume.dtype == torch.float32
+
+
+def test_a_dropped_view_leaves_neither_image_nor_mask_but_never_the_last_one():
+    after = apply(spot((2, 5, 7)), replace(AT_REST, dropped=(0,)), SPACING_MM).volume
+    assert not after[[0, 3]].any()
+    assert after[4:].all()
+    alone = spot((2, 5, 7))
+    alone.volume[4:] = 0
+    after = apply(alone, replace(AT_REST, dropped=(0,)), SPACING_MM).volume
+    assert after[0, 2, 5, 7] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_views_are_dropped_as_often_as_is_asked_and_nothing_else_changes_with_it():
+    never, always = (TorchioAugment(drop_view=p) for p in (0.0, 1.0))
+    one, two = (each.draw(np.random.default_rng(3)) for each in (never, always))
+    assert (one.dropped, len(two.dropped)) == ((), 1)
+    assert replace(two, dropped=()) == one

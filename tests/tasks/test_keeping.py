@@ -14,10 +14,10 @@ from tests.tasks.made_levels import TinyLevelGrader, formula_person
 from tests.tasks.made_trainer import trainer
 from volspine.data import crop_store
 from volspine.data.datamodule import LoaderPlan, RsnaDataModule, SplitPlan
+from volspine.data.device_transforms import DeviceAugment
 from volspine.data.level_datamodule import LevelCrops
 from volspine.data.level_people import CropDraws, CropPeople
 from volspine.data.lightning import ModelCheckpoint, pl
-from volspine.data.transforms import LightAugment
 from volspine.errors import ConfigurationError, OutputError
 from volspine.tasks.averaging import RunningAverage
 from volspine.tasks.callbacks import AverageWeights
@@ -50,7 +50,7 @@ def in_study_mode(root, _):
         grid=GRID,
         split=SplitPlan(val=1, test=0),  # 11 to train: four batches, of which the last is broken.
         loader=LoaderPlan(batch_size=3),
-        augment=LightAugment(drop_view=0.3),
+        augment=DeviceAugment(drop_view=0.3),
     )
     return GradingTask, Noisy(), data, AverageWeights(0.9)
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from volspine.data.cache import PREPROCESSING_VERSION, StudyCache
-from volspine.data.dataset import EpochSampler, Item, StudyDataset, collate
+from volspine.data.dataset import Batch, EpochSampler, Item, StudyDataset, collate
+from volspine.data.device_transforms import see
 from volspine.data.lightning import pl
 from volspine.data.resuming import EpochTurns, ResumableLoader
 from volspine.data.roots import Places, places_of, read_roots
@@ -211,6 +213,14 @@ class RsnaDataModule(pl.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Item]:
         """Return the test batches, for `Trainer.predict`."""
         return self.test_dataloader()
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move a batch, and augment it there where that was left for then."""
+        look = batch.pop("look", None)  # Small numbers, that are moved where they are used.
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved if look is None else see(moved, look, self.grid.spacing_mm)
 
     def _loader(
         self,

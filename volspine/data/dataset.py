@@ -9,7 +9,8 @@ A batch is a dict, the same for every model:
     study_id   list of B texts
 
 Own targets may be more or fewer than 25; their batches also have `partner`, int64 (B, T): which
-target becomes which when the patient is mirrored.
+target becomes which when the patient is mirrored. A batch that is augmented where it is moved to
+also has `look`, how; see `device_transforms`.
 
 All randomness is a function of (seed, epoch, study), so it depends neither on the number of
 workers nor on where a run was interrupted: the sampler hands out (epoch, index) pairs.
@@ -23,6 +24,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from volspine.data.cache import StudyCache
+from volspine.data.device_transforms import DeviceAugment, DeviceLook, stacked
 from volspine.data.example import Example
 from volspine.data.rsna import LabelledStudy
 from volspine.data.seeds import rng_for
@@ -31,7 +33,7 @@ from volspine.data.transforms import Augment
 __all__ = ["Batch", "EpochSampler", "StudyDataset", "collate", "rng_for"]
 
 Batch = dict[str, Any]
-Item = tuple[Example, str]
+Item = tuple[Example, str] | tuple[Example, str, DeviceLook]
 
 
 class StudyDataset(Dataset[Item]):
@@ -68,6 +70,8 @@ class StudyDataset(Dataset[Item]):
             example = example._replace(partner=torch.tensor(study.partner))
         if self._augment is not None:
             rng = rng_for(self._seed, epoch, study.key)
+            if isinstance(self._augment, DeviceAugment):
+                return example, study.key, self._augment.look(rng)
             example = self._augment(example, rng, self._cache.grid.spacing_mm)
         return example, study.key
 
@@ -103,10 +107,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 def collate(items: Sequence[Item]) -> Batch:
     """Return a batch of several studies; see the module's description."""
-    examples, keys = zip(*items, strict=True)
+    examples, keys, *looks = zip(*items, strict=True)
     fields = {
         name: torch.stack([getattr(example, name) for example in examples])
         for name in Example._fields
         if getattr(examples[0], name) is not None
     }
-    return {**fields, "study_id": list(keys)}
+    later = {"look": stacked(looks[0])} if looks else {}
+    return {**fields, **later, "study_id": list(keys)}

@@ -16,7 +16,7 @@ import torch
 
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.data.example import NUM_VIEWS, Example, mirrored, within
-from volspine.data.transforms import Triple, draw_within, triple
+from volspine.data.transforms import Triple, draw_within, triple, without_views
 from volspine.geometry.affine import swap_lps_ras
 from volspine.types import FloatArray
 from volspine.views import StudyCrops
@@ -47,6 +47,7 @@ class TorchioRecord:
         gamma: Exponent for each view.
         noise: Standard deviation for each view.
         seed: Of the noise itself.
+        dropped: Views that are taken away.
     """
 
     mirror: bool = False
@@ -58,6 +59,7 @@ class TorchioRecord:
     gamma: Triple = (1.0, 1.0, 1.0)
     noise: Triple = (0.0, 0.0, 0.0)
     seed: int = 0
+    dropped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ class TorchioAugment:
         bias: Largest coefficient of the bias field's logarithm; applied to one example in two.
         blur_mm: Largest standard deviation of a blur; applied to one example in four.
         noise: Largest standard deviation of the noise, where 1 is the bright end.
+        drop_view: Probability that one of several views is taken away.
     """
 
     mirror: float = 0.5
@@ -83,6 +86,7 @@ class TorchioAugment:
     bias: float = 0.3
     blur_mm: float = 1.0
     noise: float = 0.05
+    drop_view: float = 0.0
 
     def draw(self, rng: np.random.Generator) -> TorchioRecord:
         """Return what to do, drawn uniformly within the limits."""
@@ -98,6 +102,7 @@ class TorchioAugment:
             gamma=triple(np.exp(rng.uniform(-self.gamma, self.gamma, 3))),
             noise=triple(rng.uniform(0, self.noise, 3)),
             seed=int(rng.integers(2**31)),
+            dropped=(int(rng.integers(NUM_VIEWS)),) if rng.random() < self.drop_view else (),
         )
 
     def __call__(self, example: Example, rng: np.random.Generator, spacing_mm: Triple) -> Example:
@@ -131,9 +136,10 @@ def apply(example: Example, record: TorchioRecord, spacing_mm: Triple) -> Exampl
     subject = torchio.Compose([affine, *_intensities(record)], copy=False)(subject)
     images = torch.stack([subject.get_image(p.value).data[0] for p in PROTOCOLS]).float()
     masks = torch.stack([subject.get_image(_mask(p)).data[0] for p in PROTOCOLS]).float()
+    images, masks = without_views(images.clamp(0.0, CEILING) * masks, masks, record.dropped)
     moved = torch.tensor(points, dtype=torch.float32)
     return example._replace(
-        volume=torch.cat([images.clamp(0.0, CEILING) * masks, masks]),
+        volume=torch.cat([images, masks]),
         points=moved,
         has_point=example.has_point & within(moved, shape),
     )

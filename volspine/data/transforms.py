@@ -37,6 +37,7 @@ __all__ = [
     "apply_affine",
     "draw_within",
     "triple",
+    "without_views",
 ]
 
 Triple = tuple[float, float, float]
@@ -141,7 +142,7 @@ def apply(example: Example, record: LightRecord, spacing_mm: Triple) -> Example:
         matrix = affine_matrix(record.degrees, record.scale)
         example = apply_affine(example, matrix, record.shift_mm, spacing_mm=spacing_mm)
     images, masks = example.volume[:NUM_VIEWS], example.volume[NUM_VIEWS:]
-    images, masks = _without_views(images, masks, record.dropped)
+    images, masks = without_views(images, masks, record.dropped)
     return example._replace(volume=torch.cat([_intensities(images, record) * masks, masks]))
 
 
@@ -224,9 +225,14 @@ def _intensities(images: Float[Tensor, "3 I J K"], record: LightRecord) -> Float
     return changed.clamp(0.0, CEILING)
 
 
-def _without_views(
-    images: Tensor, masks: Tensor, dropped: tuple[int, ...]
-) -> tuple[Tensor, Tensor]:
+def without_views(images: Tensor, masks: Tensor, dropped: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return images and masks, each (3, I, J, K), without some views; never without all.
+
+    Args:
+        images: Of the three views.
+        masks: What was measured.
+        dropped: Which are taken away, unless nothing would be left.
+    """
     keep = torch.ones(NUM_VIEWS)
     keep[list(dropped)] = 0.0
     kept = keep[:, None, None, None]

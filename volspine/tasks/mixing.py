@@ -5,8 +5,8 @@
     loss'   = share loss(own targets) + (1 - share) loss(other's targets)
 
 Grades are ordered, and a label between two of them is no grade: the losses of both targets are
-mixed, never the labels. That is the same where a loss is linear in its target, and sound where it is not.
-Marks go with their study: each loss looks where its own study was marked.
+mixed, never the labels. That is the same where a loss is linear in its target, and sound where it
+is not. Marks go with their study: each loss looks where its own study was marked.
 Share and partners follow from a seed, the step and the studies.
 
 Reference: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.

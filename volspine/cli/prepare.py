@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from volspine.anatomy import PROTOCOLS
+from volspine.jobs import ENGINES
 
 if TYPE_CHECKING:
     from volspine.data.store_making import Prepared
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what is damaged or has changed, and keeps the rest",
     )
     add("--workers", type=_positive, default=1, metavar="W", help="number of processes")
+    add("--engine", choices=list(ENGINES), default="local", help="where they are: here, or on Ray")
     add("--protocol", choices=[p.value for p in PROTOCOLS], help="what a lone NIfTI file is")
 
 
@@ -47,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.root,
             arguments.out,
             workers=arguments.workers,
+            engine=arguments.engine,
             protocol=None if arguments.protocol is None else Protocol(arguments.protocol),
             on_start=on_start,
         )

@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from volspine.data.rsna import LabelledStudy, read_root
@@ -43,7 +43,7 @@ class Places:
         return read_roots(self.roots, groups=groups, stores=self.stores)
 
     def folders(self) -> Mapping[str, Path] | None:
-        """Return where the images of each folder of a root are; None where that is the root.
+        """Return where the images of each folder of studies are, by its name; None for the root.
 
         Raises:
             InputError: If a store is not finished.
@@ -51,7 +51,7 @@ class Places:
         if not self.stores:
             return None
         return {
-            source: folder
+            PurePosixPath(source).name: folder
             for store in self.stores
             for source, folder in Store.open(store).by_source.items()
         }

@@ -70,6 +70,7 @@ def prepare(
     out: str | Path,
     *,
     workers: int = 1,
+    engine: str = "local",
     protocol: Protocol | None = None,
     on_start: Callable[[int], Callable[[], Any]] | None = None,
 ) -> Prepared:
@@ -79,6 +80,8 @@ def prepare(
         root: A challenge root, any folder of studies, or one study.
         out: Folder of the store.
         workers: Number of processes.
+        engine: Where they are: `local`, or `ray` for a cluster whose disks all show the same root
+            and store.
         protocol: What every series is said to be; recognized if omitted.
         on_start: Told how many studies there are; returns what is called after each.
 
@@ -87,6 +90,7 @@ def prepare(
         InputError: If there is no such root.
         ConfigurationError: If the root is a store, or holds the store.
         OutputError: If the store cannot be written at all.
+        MissingExtraError: If Ray is asked for and not installed.
     """
     base, store = Path(root), Path(out)
     _refuse(base, store)
@@ -99,7 +103,8 @@ def prepare(
     found.copy_tables()
     advance = on_start(len(studies)) if on_start is not None else lambda: None
     done = _Done()
-    for outcome in run_many(_Preparer(base, store, protocol), studies, workers=workers):
+    preparer = _Preparer(base, store, protocol)
+    for outcome in run_many(preparer, studies, workers=workers, engine=engine):
         if isinstance(outcome.error, OutputError):
             return done.stopped(store, outcome.error)
         done.add(found.place(outcome.item), outcome.result, outcome.error)
@@ -238,7 +243,7 @@ class _Done:
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
         self.failures: dict[str, VolspineError] = {}
-        self.made = 0
+        self.made: set[str] = set()
 
     def add(
         self, source: str, result: tuple[Entry, bool] | None, error: VolspineError | None
@@ -252,7 +257,8 @@ class _Done:
         first = self.entries.get(entry.place)
         if first is None or entry.source < first.source:
             self.entries[entry.place] = entry
-        self.made += is_made
+        if is_made:
+            self.made.add(entry.place)
 
     def stopped(self, store: Path, error: OutputError) -> Prepared:
         """Return what was done before the store could not be written any more."""
@@ -274,8 +280,9 @@ class _Done:
     def _prepared(
         self, store: Path, summary: Mapping[str, Any], error: OutputError | None
     ) -> Prepared:
-        kept = len(self.entries) - self.made
-        return Prepared(store, self.made, kept, tuple(self._failed()), summary, error)
+        made = len(self.made)
+        kept = len(self.entries) - made
+        return Prepared(store, made, kept, tuple(self._failed()), summary, error)
 
     def _failed(self) -> list[tuple[str, VolspineError]]:
         return sorted(self.failures.items(), key=lambda pair: pair[0])

@@ -124,6 +124,33 @@ def test_a_file_that_is_no_temperature_is_refused(tmp_path, capsys, heat):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.parametrize(
+    "heat", [{"canal": 1.2, "foramen": 2.1, "recess": 2.8}, [1.2, 2.1, 2.8]], ids=["named", "plain"]
+)
+def test_three_temperatures_become_those_of_the_targets_of_both_sides(tmp_path, heat):
+    file = tmp_path / "temperature.json"
+    file.write_text(json.dumps({"temperature": heat, "fitted_on": "out-of-fold predictions"}))
+    out = ["--out", str(tmp_path / "m"), "--temperature", str(file)]
+    assert main(["bundle", save_checkpoint(tmp_path / "last.ckpt"), *out]) == 0
+    card = load_bundle(tmp_path / "m").card
+    assert card.temperature.tolist() == [1.2] * 5 + [2.1] * 10 + [2.8] * 10
+    told = "out-of-fold predictions: canal 1.20, foramen 2.10, recess 2.80"
+    assert told in (tmp_path / "m" / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "heat",
+    [{"canal": 1.2, "foramen": 2.1}, {"canal": 1, "foramen": 1, "disc": 1}, [1.0, 2.0, 0.0]],
+    ids=["two", "other", "nought"],
+)
+def test_what_are_no_three_temperatures_is_refused(tmp_path, heat):
+    file = tmp_path / "temperature.json"
+    file.write_text(json.dumps({"temperature": heat, "fitted_on": "x"}))
+    out = ["--out", str(tmp_path / "m"), "--temperature", str(file)]
+    assert main(["bundle", save_checkpoint(tmp_path / "last.ckpt"), *out]) == 2
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_temperature_of_nought_is_refused(tmp_path, capsys):
     file = tmp_path / "temperature.json"
     file.write_text(json.dumps({"temperature": [0.0] * 25, "fitted_on": "x"}))

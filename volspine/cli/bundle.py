@@ -89,7 +89,8 @@ def _add_facts(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="calibration.json of volspine cv or temperature.json of experiments/grader_scores.py: "
-        "25 numbers that log-probabilities are divided by instead of the checkpoint's",
+        "3 numbers (canal, foramen, recess) or 25 that log-probabilities are divided by instead of "
+        "the checkpoint's",
     )
     parser.add_argument(
         "--member-weights",

@@ -11,6 +11,7 @@ from typing import Any
 from volspine.anatomy import TARGETS
 from volspine.errors import ConfigurationError, TableError
 from volspine.inference.plain_numbers import plain_numbers
+from volspine.inference.temperature_file import read_temperature
 from volspine.types import FloatArray
 
 __all__ = ["calibrated", "held_out", "member_weights"]
@@ -22,17 +23,8 @@ _ALSO = frozenset({"floor", "terms", "kappa"})
 
 def calibrated(path: Path) -> dict[str, Any]:
     """Return the card's temperature, and what it was fitted on, from a file."""
-    try:
-        found = dict(json.loads(path.read_text(encoding="utf-8")))
-        heat = plain_numbers(found["temperature"], (len(TARGETS),))
-        return {"temperature": heat, "calibrated_on": str(found["fitted_on"])[:300]}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigurationError(
-            "not a temperature: there are no 25 numbers, or not what they were fitted on",
-            path=path,
-            remedy="give temperature.json of experiments/grader_scores.py",
-            code="VS-CFG-190",
-        ) from error
+    heat, words = read_temperature(path)
+    return {"temperature": heat, "calibrated_on": words}
 
 
 def member_weights(path: Path, members: int) -> FloatArray:

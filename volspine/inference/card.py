@@ -26,6 +26,7 @@ from volspine.errors import VolspineError, WeightsError
 from volspine.grades import RESEARCH_USE
 from volspine.inference.held_out import held_out_lines
 from volspine.inference.plain_numbers import plain_numbers
+from volspine.inference.temperature_file import by_condition
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
 from volspine.volume.sample import Sampling, check_sampling
@@ -247,12 +248,23 @@ def _markdown_head(card: Card) -> list[str]:
         f"**{RESEARCH_USE}** {validity}",
         "",
         f"- Trained on: {card.trained_on}",
-        *([f"- Temperature fitted on: {card.calibrated_on}"] if card.calibrated_on else []),
+        *_markdown_temperature(card),
         *(f"- {line}" for line in held_out_lines(card.held_out)),
         f"- Mode: {_input_in_words(card)}; preprocessing version {PREPROCESSING_VERSION}",
         f"- Weights sha256: `{card.weights_sha256}`",
         *_markdown_localizer(card),
     ]
+
+
+def _markdown_temperature(card: Card) -> list[str]:
+    heat = by_condition(card.temperature)
+    numbers = ", ".join(f"{name} {value:.2f}" for name, value in heat.items())
+    said = f"fitted on: {card.calibrated_on}" if card.calibrated_on else "fitted while training"
+    if not numbers:
+        return [f"- Temperature {said}"] if card.calibrated_on else []
+    if set(heat.values()) == {1.0} and not card.calibrated_on:
+        return []
+    return [f"- Temperature {said}: {numbers}"]
 
 
 def _input_in_words(card: Card) -> str:

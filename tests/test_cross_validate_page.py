@@ -17,7 +17,16 @@ SMALLER = {
     "60": "2",
     "experiments/level_root.yaml": str(ROOT / "experiments/level_root.yaml"),
 }
-FEWER = ["--trainer.max_steps", "2", "--data.draws.steps", "1", "--data.draws.batch_size", "2"]
+FEWER = [
+    "--val",
+    "1",
+    "--trainer.max_steps",
+    "2",
+    "--data.draws.steps",
+    "1",
+    "--data.draws.batch_size",
+    "2",
+]
 
 
 def lines():

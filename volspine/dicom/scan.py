@@ -17,6 +17,7 @@ from volspine.dicom.instance import Instance
 from volspine.dicom.ledger import Ledger
 from volspine.dicom.limits import DEFAULT_LIMITS, Limits
 from volspine.dicom.nifti import is_nifti, read_nifti_study
+from volspine.dicom.prepared import is_prepared, read_prepared
 from volspine.dicom.reading import build_study, read_files
 from volspine.dicom.study import Fault, Series, Study
 from volspine.errors import InputError, VolspineError
@@ -91,6 +92,10 @@ def _leftovers(root: Path, places: Sequence[Path], limits: Limits) -> list[Fault
 
 def _scan_place(root: Path, place: Path, rest: list[Fault], limits: Limits) -> Iterator[Scanned]:
     """Yield the studies in one folder or file; files that are no images go to `rest`."""
+    if is_prepared(place):
+        study = read_prepared(place)
+        yield Scanned(_relative(root, place), study=study, faults=study.faults)
+        return
     files = list_files(place, limits)
     volumes = [file for file in files if is_nifti(file.name)]
     others = [file for file in files if not is_nifti(file.name)]

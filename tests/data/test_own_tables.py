@@ -106,7 +106,9 @@ def test_patients_with_several_studies_stay_together(own, tmp_path):
 def test_training_knows_the_grades_of_all_but_the_test_set(own):
     root, tables = own
     split = SplitPlan(val=2, test=2)
-    data = OwnDataModule(str(root), labels=tables, grid=GRID, split=split, loader=LoaderPlan(batch_size=2))
+    data = OwnDataModule(
+        str(root), labels=tables, grid=GRID, split=split, loader=LoaderPlan(batch_size=2)
+    )
     data.setup()
     assert data.known_grades().shape == (6, 6)
     tested = {study.key for study in data.studies("test")}

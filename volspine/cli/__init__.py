@@ -44,7 +44,7 @@ COMMANDS = MappingProxyType(
         "predict": "grade studies: a folder, a zip, a folder of studies, a challenge root, NIfTI",
         "scan": "list studies, series, protocols, stacks and faults",
         "phantom": "write synthetic studies with known truth, laid out as the challenge's",
-        "prepare": "decode every study once: a root or folder of studies -> a store of native stacks",
+        "prepare": "decode studies once: a root or folder of studies -> a store of native stacks",
         "score": "the challenge metric and its four parts, with bootstrap intervals",
         "view": "look at a study in 3D: a window, a picture, a page or a point cloud",
         "png": "instances as PNG files with a table of their labels, plain or annotated",

@@ -11,7 +11,7 @@ from volspine.anatomy import PROTOCOLS
 from volspine.jobs import ENGINES
 
 if TYPE_CHECKING:
-    from volspine.data.store_making import Prepared
+    from volspine.data.store_outcome import Prepared
 
 __all__ = ["add_arguments", "run"]
 

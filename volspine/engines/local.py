@@ -20,7 +20,7 @@ from volspine.engines.threads import threads_here, use_threads
 
 __all__ = ["LocalCrew"]
 
-_held: dict[str, Callable[[Any], Any]] = {}
+_held: dict[str, Any] = {}
 
 
 class LocalCrew:
@@ -70,11 +70,11 @@ def _hold(function: Callable[[Any], Any], threads: int) -> None:
     """Keep the function in this process, so that what it loads is loaded once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    use_threads(threads)
-    _held["function"] = function
+    _held.update(function=function, threads=threads)
 
 
 def _work(item: Any) -> Outcome[Any, Any]:
+    use_threads(_held["threads"])  # Before each: the one before may have been the first with torch.
     return attempt(_held["function"], item)
 
 

@@ -12,11 +12,11 @@ import contextlib
 import logging
 import os
 import pickle
+import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from volspine._optional import require
@@ -29,6 +29,7 @@ __all__ = ["on_cluster"]
 
 _PATIENCE_S = 60.0
 _FAREWELL_S = 30.0
+_ANSWER_S = 10.0
 _OBJECT_STORE_BYTES = 100 << 20
 """What actors send one another is small; Ray's own choice is a third of the memory."""
 
@@ -64,7 +65,7 @@ def on_cluster(
                 ray.shutdown()
 
 
-def _connect(ray: ModuleType, *, processors: int) -> bool:
+def _connect(ray: Any, *, processors: int) -> bool:
     """Join a cluster or start one; return whether to leave it at the end."""
     if ray.is_initialized():
         return False
@@ -81,14 +82,22 @@ def _connect(ray: ModuleType, *, processors: int) -> bool:
         )
         return True
     try:
+        _knock(address)
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigurationError(
             f"no Ray cluster answers at {address}",
             remedy="start one with `ray start`, or name another in RAY_ADDRESS (`local`: none)",
             code="VS-CFG-331",
         ) from error
     return True
+
+
+def _knock(address: str) -> None:
+    """See that something listens there: Ray itself would ask for many minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S):
+        pass
 
 
 def _running_cluster() -> str:
@@ -103,7 +112,7 @@ def _running_cluster() -> str:
     return note.read_text().strip() if note.is_file() else ""
 
 
-def _lent(ray: ModuleType, threads: int, *, workers: int, gpus: bool) -> dict[str, float]:
+def _lent(ray: Any, threads: int, *, workers: int, gpus: bool) -> dict[str, float]:
     """Return what of a machine one actor takes: never more than the largest machine has."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = max((machine.get("CPU", 0.0) for machine in machines), default=0.0)
@@ -125,7 +134,7 @@ class _RayCrew:
 
     def __init__(
         self,
-        ray: ModuleType,
+        ray: Any,
         function: Callable[[Any], Any],
         *,
         threads: int,
@@ -161,7 +170,7 @@ class _RayCrew:
 class _Actor:
     """An actor and the task that it is at."""
 
-    def __init__(self, ray: ModuleType, kind: Any, function: bytes, threads: int) -> None:
+    def __init__(self, ray: Any, kind: Any, function: bytes, threads: int) -> None:
         self._ray = ray
         self._actor = kind.remote()
         self.task = self._actor.hold.remote(function, threads)
@@ -190,8 +199,9 @@ class _Holder:
         """Keep the function, so that what it loads is loaded once."""
         use_threads(threads)
         self._function = pickle.loads(function)  # noqa: S301  # It is this very program's.
-        use_threads(threads)
+        self._threads = threads
 
     def work(self, item: Any) -> Outcome[Any, Any]:
         """Return the outcome of an item."""
+        use_threads(self._threads)
         return attempt(self._function, item)

@@ -10,7 +10,7 @@ Several processes may write into one folder: each study and the tables are one's
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -148,7 +148,7 @@ class _Tally:
 
 def _outcomes(
     job: Job, studies: Sequence[Path], *, workers: int, engine: str
-) -> Iterator[Outcome[Path, str]]:
+) -> Generator[Outcome[Path, str], None, None]:
     if engine == "local":
         yield from run_many(_Worker(job), studies, workers=workers)
         return

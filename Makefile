@@ -21,16 +21,16 @@ help:
 demo: $(VENV)/.has-view
 	$(VENV)/bin/volspine demo
 
-test: $(VENV)/.has-test,all
+test: $(VENV)/.has-test,all,ray
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.has-test,all
+test-slow: $(VENV)/.has-test,all,ray
 	$(PYTEST) -m slow
 
-test-all: $(VENV)/.has-test,all
+test-all: $(VENV)/.has-test,all,ray
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
-lint: $(VENV)/.has-test,all
+lint: $(VENV)/.has-test,all,ray
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -39,7 +39,7 @@ lint: $(VENV)/.has-test,all
 docs: $(VENV)/.has-docs
 	$(RUN) -m mkdocs build --strict
 
-bench: $(VENV)/.has-test,all
+bench: $(VENV)/.has-test,all,ray
 	$(RUN) experiments/benchmarks/run.py
 
 clean:

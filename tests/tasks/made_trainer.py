@@ -1,12 +1,13 @@
 """A trainer that says nothing and writes no more than it is told to."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 from volspine.data.lightning import pl
 from volspine.tasks.callbacks import StopOnNonFiniteLoss
 
-__all__ = ["trainer"]
+__all__ = ["Slowly", "trainer"]
 
 
 def trainer(folder: Path, epochs: int = 2, **options: Any) -> pl.Trainer:
@@ -21,3 +22,14 @@ def trainer(folder: Path, epochs: int = 2, **options: Any) -> pl.Trainer:
         num_sanity_val_steps=0,
         **{"callbacks": [StopOnNonFiniteLoss()], "enable_checkpointing": False, **options},
     )
+
+
+class Slowly(pl.Callback):
+    """Wait after every step, so that a run can be met in the middle of one."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Wait."""
+        time.sleep(self.seconds)

@@ -161,7 +161,7 @@ class EpochTurns(DistributedSampler[Place]):
         if trainer is None or trainer.state.fn != "fit":
             return self.epoch, 0
         loop = trainer.fit_loop
-        epochs = loop.epoch_progress
+        epochs: Any = loop.epoch_progress  # Its counts are of a kind that its type does not say.
         begun = epochs.total.started == epochs.total.ready
         is_within = begun and epochs.total.processed == epochs.total.started - 1
         done = loop.epoch_loop.batch_progress.current.ready if loop.restarting and is_within else 0

@@ -8,17 +8,23 @@ grader sees each severity with an error of its own, `blur`, and knows the probab
 for that target alone: calibrated, row by row. Every report is one of those probabilities and of
 what fits a first half of the studies; the other half is scored. Intervals are of the difference
 from `decide`, paired, over studies.
+
+The strongest rival of `decide` chooses on the first half whatever weights and sharpness suit the
+metric there, for each finding by itself: q ~ (p_k w_k)^a. If `decide` is right it finds about
+w = (1, 2, 4) and a = 1, and is no better on the other half. What it finds is printed.
 """
 
 import argparse
 
 import numpy as np
-from scipy.special import ndtr, softmax
+from scipy.optimize import minimize
+from scipy.special import log_softmax, ndtr, softmax
 
+from volspine.anatomy import TARGETS, Finding
 from volspine.any_severe import decide_study, fit_dependence, mean_weights
 from volspine.decide import decide
 from volspine.metrics.bootstrap import bootstrap_difference
-from volspine.metrics.rsna import Terms, rsna_terms
+from volspine.metrics.rsna import Terms, grade_weights, rsna_terms
 from volspine.phantom.labels import draw_severity, grades_of
 from volspine.phantom.prevalence import READER_CORRELATION, observed_cutpoints, reader_sigma
 from volspine.phantom.spec import Noise
@@ -48,6 +54,37 @@ def graded(severity: FloatArray, blur: float, rng: np.random.Generator) -> Float
     return np.asarray(np.diff(edges, axis=-1).clip(min=0.0))
 
 
+def fitted_rule(p: FloatArray, labels: IntArray) -> FloatArray:
+    """Return for each finding ln w_moderate, ln w_severe (of normal 0) and a, shape (3, 3)."""
+    found = []
+    for finding in Finding:
+        ours = [t.index for t in TARGETS if t.finding is finding]
+        rows = np.log(p[:, ours].clip(min=1e-15)), labels[:, ours]
+        found.append(minimize(weighted_loss, [0.5, 1.0, 0.8], args=rows, method="L-BFGS-B").x)
+    return np.array(found)
+
+
+def weighted_loss(rule: FloatArray, logs: FloatArray, truth: IntArray) -> float:
+    """Return the weighted log loss of the report that a rule makes of log-probabilities."""
+    weights = grade_weights(truth)
+    said = np.take_along_axis(ruled(logs, rule), truth[..., None], axis=-1)[..., 0]
+    return float(-(weights * said).sum() / weights.sum())
+
+
+def ruled(logs: FloatArray, rule: FloatArray) -> FloatArray:
+    """Return logarithms of the report that a rule makes of log-probabilities."""
+    return np.asarray(log_softmax(rule[2] * (logs + np.array([0.0, *rule[:2]])), axis=-1))
+
+
+def by_rule(p: FloatArray, rules: FloatArray) -> FloatArray:
+    """Return the report of all findings by their rules."""
+    report = np.empty_like(p)
+    for finding, rule in zip(Finding, rules, strict=True):
+        ours = [t.index for t in TARGETS if t.finding is finding]
+        report[:, ours] = np.exp(ruled(np.log(p[:, ours].clip(min=1e-15)), rule))
+    return report
+
+
 def reports(p: FloatArray, fitted_p: FloatArray, fitted: IntArray) -> dict[str, FloatArray]:
     """Return what is compared, by name; the first is what the others are compared with."""
     weights, dependence = mean_weights(fitted), fit_dependence(fitted_p, fitted)
@@ -57,6 +94,7 @@ def reports(p: FloatArray, fitted_p: FloatArray, fitted: IntArray) -> dict[str, 
         "probabilities as they are": p,
         "decide, severe x 1.25": decide(p, (1.0, 2.0, 5.0)),
         "decide, temperature 0.91": softmax(np.log(plain.clip(min=1e-15)) / 0.91, axis=-1),
+        "decide, weights and sharpness fitted": by_rule(p, fitted_rule(fitted_p, fitted)),
         "decide_study": decide_study(p),
         "decide_study, levels independent": decide_study(p, dependence=0.0),
         f"decide_study, dependence {dependence:.2f}": decide_study(
@@ -93,6 +131,10 @@ def main() -> None:
         terms = {name: rsna_terms(labels[half:], q) for name, q in given.items()}
         for name, these in terms.items():
             print(row(name, these, terms["decide"], arguments.resamples))
+        print("\nFitted weights of moderate and severe (of normal 1), and sharpness:")
+        for finding, rule in zip(Finding, fitted_rule(p[:half], labels[:half]), strict=True):
+            weights = np.exp(rule[:2])
+            print(f"- {finding.term}: {weights[0]:.2f}, {weights[1]:.2f}, {rule[2]:.3f}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from volspine.decide import decide, frequencies, prior
 from volspine.errors import ConfigurationError
+from volspine.metrics.rsna import rsna_terms
 
 SHARES = st.lists(st.floats(0.001, 1.0), min_size=3, max_size=3)
 
@@ -32,6 +33,23 @@ def test_no_other_report_costs_less(p: list[float], other: list[float]) -> None:
     truth, weights = normalised(p), np.array([1.0, 2.0, 4.0])
     best = expected_loss(truth, decide(truth), weights)
     assert best <= expected_loss(truth, normalised(other), weights) + 1e-9
+
+
+@pytest.mark.parametrize("p", [[0.8, 0.15, 0.05], [0.5, 0.3, 0.2], [0.05, 0.15, 0.8]])
+def test_of_all_reports_on_a_lattice_drawn_labels_like_it_best(p: list[float]) -> None:
+    """Monte Carlo with the metric itself: 40,000 studies of one probability."""
+    labels = np.random.default_rng(0).choice(3, size=(40_000, 1), p=p).repeat(25, axis=1)
+    steps = np.linspace(0.02, 0.96, 48)
+    lattice = [(a, b, 1 - a - b) for a in steps for b in steps if 1 - a - b > 0.019]
+    counts = np.bincount(labels[:, 0], minlength=3) * [1.0, 2.0, 4.0]
+    losses = [-(counts * np.log(q)).sum() / counts.sum() for q in lattice]
+    best = np.array(lattice[int(np.argmin(losses))])
+    assert np.abs(best - decide(p)).max() < 0.03  # A step of the lattice, and chance.
+    report = np.broadcast_to(decide(p), (len(labels), 25, 3))
+    terms = rsna_terms(labels, report).score()
+    assert terms.foraminal <= min(losses) + 1e-3
+    rival = np.broadcast_to(best, report.shape)
+    assert rsna_terms(labels, rival).score().foraminal == pytest.approx(min(losses))
 
 
 @given(SHARES)

@@ -114,10 +114,25 @@ def test_a_writer_at_work_is_not_swept_away_and_a_dead_one_is(tmp_path):
         dead = tmp_path / ".writing" / "dead"
         dead.mkdir()
         (dead / "half").write_bytes(b"1")
-        store_folder.sweep(tmp_path)
+        assert store_folder.sweep(tmp_path), "another is at work"
         assert (own / "voxels").is_file()
         assert not dead.exists()
     assert not (tmp_path / ".writing").exists()
+    assert not store_folder.sweep(tmp_path)
+
+
+def test_who_comes_second_begins_elsewhere_and_makes_the_same(
+    unbroken, root, tmp_path, monkeypatch
+):
+    order, put = [], store_making.put
+    monkeypatch.setattr(store_making.os, "getpid", lambda: 5)
+    monkeypatch.setattr(
+        store_making, "put", lambda made, place: (order.append(place.name), put(made, place))
+    )
+    with store_folder.bench(tmp_path):
+        prepare(root, tmp_path)
+    assert order == ["102", "100", "101"]
+    assert everything(tmp_path) == unbroken
 
 
 def test_a_folder_takes_the_place_of_another_at_once(tmp_path):

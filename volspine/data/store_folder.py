@@ -69,14 +69,15 @@ def _locked(benches: Path) -> tuple[Path, int]:
         os.close(lock)
 
 
-def sweep(store: Path) -> None:
-    """Remove what writers left that are no more; those at work are left alone."""
+def sweep(store: Path) -> bool:
+    """Remove what writers left that are no more; return whether others are at work."""
     benches = store / _BENCHES
     for folder in sorted(benches.iterdir()) if benches.is_dir() else ():
         with contextlib.suppress(OSError):
             _sweep(folder)
     with contextlib.suppress(OSError):
         benches.rmdir()
+    return benches.is_dir()
 
 
 def _sweep(folder: Path) -> None:

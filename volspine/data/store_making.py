@@ -8,6 +8,7 @@ rename, and two that make the same one write the same bytes.
 """
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,12 +67,14 @@ def prepare(
     summary = found.tables()
     with writing(store):
         store.mkdir(parents=True, exist_ok=True)
-        sweep(store)
+        is_shared = sweep(store)
     found.copy_tables()
     advance = on_start(len(studies)) if on_start is not None else lambda: None
     done = Done()
     preparer = _Preparer(base, store, protocol)
-    for outcome in run_many(preparer, studies, workers=workers, engine=engine):
+    # Who comes second begins elsewhere, so that not everything is made twice.
+    order = _from_anywhere(studies) if is_shared else studies
+    for outcome in run_many(preparer, order, workers=workers, engine=engine):
         if isinstance(outcome.error, OutputError):
             return done.stopped(store, outcome.error)
         done.add(found.place(outcome.item), outcome.result, outcome.error)
@@ -107,6 +110,11 @@ def _studies(root: Path) -> list[Path]:
         raise
 
 
+def _from_anywhere(studies: list[Path]) -> list[Path]:
+    start = os.getpid() % max(len(studies), 1)
+    return studies[start:] + studies[:start]
+
+
 @dataclass(frozen=True)
 class _Found:
     """A root: its tables, and where its studies are."""
@@ -138,7 +146,7 @@ class _Found:
 
 
 def _below(root: Path, study: Path) -> str:
-    return study.name if study == root else study.relative_to(root).as_posix()
+    return study.resolve().name if study == root else study.relative_to(root).as_posix()
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def children_of(pid):
     return {child: titles[child] for child in known - {pid} if child in titles}
 
 
-def shoot_one(title, *, within_s=120.0):
+def shoot_one(title, *, within_s=300.0):
     """Kill the first child of this process that has a title while it has it; return which."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

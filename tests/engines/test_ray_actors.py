@@ -8,7 +8,7 @@ import pytest
 from tests.deadly import survive
 from tests.torch_threads import threads_and_process
 from volspine.engines import ray_actors
-from volspine.errors import ConfigurationError, MissingExtraError
+from volspine.errors import ConfigurationError, MissingExtraError, WorkerError
 from volspine.jobs import run_many
 
 
@@ -44,6 +44,46 @@ def test_actors_that_die_cost_one_more_try_and_a_bug_is_not_swallowed(lone_machi
     assert os.getpid() not in {process for _, _, process in threads}
 
 
+class FakeRay:
+    """A cluster of machines with so many processors and GPUs."""
+
+    def __init__(self, *machines):
+        self.machines = machines
+
+    def is_initialized(self):
+        return False
+
+    def nodes(self):
+        kinds = [{"CPU": float(cpus), "GPU": float(gpus)} for cpus, gpus in self.machines]
+        return [{"Alive": True, "Resources": kind} for kind in kinds]
+
+
+class LateRay(FakeRay):
+    """One whose parts are late so many times."""
+
+    def __init__(self, late):
+        self.late, self.options = late, {}
+
+    def init(self, **options):
+        self.late -= 1
+        if self.late >= 0:
+            raise Exception("The current node timed out during startup.")  # noqa: TRY002
+        self.options = options
+
+    def shutdown(self):
+        pass
+
+
+def test_ray_is_started_again_where_it_was_late_and_talks_to_nobody(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    ray = LateRay(2)
+    assert ray_actors._connect(ray, processors=3)
+    assert (ray.options["num_cpus"], ray.options["include_dashboard"]) == (3, False)
+    with pytest.raises(WorkerError, match="does not start") as caught:
+        ray_actors._connect(LateRay(3), processors=3)
+    assert caught.value.code == "VS-RUN-003"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "nonsense"])
 def test_a_cluster_that_does_not_answer_is_refused_with_its_address(address, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", address)
@@ -76,20 +116,6 @@ def test_a_cluster_is_joined_where_one_is_named_or_was_started_here(monkeypatch,
     assert ray_actors._running_cluster() == "10.0.0.2:6379"
     monkeypatch.setenv("RAY_ADDRESS", "local")
     assert ray_actors._running_cluster() == ""
-
-
-class FakeRay:
-    """A cluster of machines with so many processors and GPUs."""
-
-    def __init__(self, *machines):
-        self.machines = machines
-
-    def is_initialized(self):
-        return False
-
-    def nodes(self):
-        kinds = [{"CPU": float(cpus), "GPU": float(gpus)} for cpus, gpus in self.machines]
-        return [{"Alive": True, "Resources": kind} for kind in kinds]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 A running cluster is joined where `RAY_ADDRESS` names one or `ray start` made one on this machine;
 else one is started here, with as many processes as there are workers, and ends with the work. It
-listens on this machine alone and reports to nobody. Only items and outcomes travel: what is read
-and written must be on a file system that every machine sees under the same path.
+has no dashboard and reports to nobody. Only items and outcomes travel: what is read and written
+must be on a file system that every machine sees under the same path.
 
 Ray: Moritz et al., "Ray: A distributed framework for emerging AI applications", OSDI 2018.
 """
@@ -23,13 +23,14 @@ from volspine._optional import require
 from volspine.engines.crew import WorkerDiedError
 from volspine.engines.outcome import Outcome, attempt
 from volspine.engines.threads import threads_here, use_threads
-from volspine.errors import ConfigurationError
+from volspine.errors import ConfigurationError, WorkerError
 
 __all__ = ["on_cluster"]
 
 _PATIENCE_S = 60.0
 _FAREWELL_S = 30.0
 _ANSWER_S = 10.0
+_STARTS = 3
 _OBJECT_STORE_BYTES = 100 << 20
 """What actors send one another is small; Ray's own choice is a third of the memory."""
 
@@ -72,14 +73,7 @@ def _connect(ray: Any, *, processors: int) -> bool:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     address = _running_cluster()
     if not address:
-        ray.init(
-            address="local",
-            num_cpus=processors,
-            include_dashboard=False,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
+        _start(ray, num_cpus=processors, **quiet)
         return True
     try:
         _knock(address)
@@ -91,6 +85,32 @@ def _connect(ray: Any, *, processors: int) -> bool:
             code="VS-CFG-331",
         ) from error
     return True
+
+
+def _start(ray: Any, **options: Any) -> None:
+    """Start a cluster of this machine alone; Ray gives its parts 30 s, a busy machine needs more.
+
+    Raises:
+        WorkerError: If it does not start.
+    """
+    for attempts_left in reversed(range(_STARTS)):
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                **options,
+            )
+        except Exception as error:  # Ray raises no other than this when its parts are late.
+            ray.shutdown()
+            if not attempts_left:
+                raise WorkerError(
+                    "Ray does not start on this machine",
+                    remedy="see /tmp/ray/session_latest/logs, or use --engine local",
+                    code="VS-RUN-003",
+                ) from error
+        else:
+            return
 
 
 def _knock(address: str) -> None:

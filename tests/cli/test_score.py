@@ -10,6 +10,7 @@ import pytest
 from volspine.anatomy import TARGETS, Grade
 from volspine.challenge import LABEL_COLUMNS, row_id
 from volspine.cli import main
+from volspine.decide import decide
 from volspine.metrics.rsna import rsna_score
 
 
@@ -144,3 +145,134 @@ def test_scoring_needs_no_torch(tables: tuple[Path, Path]) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "0 set()"
+
+
+def test_two_submissions_are_compared_in_pairs(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    truth, said = tables
+    lines = said.read_text().replace("0.8", "0.7").replace("0.1", "0.15")
+    (tmp_path / "worse.csv").write_text(lines)
+    page = tmp_path / "a.html"
+    options = ("--against", tmp_path / "worse.csv", "--bootstrap", 100)
+    _, out, _ = run(capsys, *tables, *options, "--json")
+    against = json.loads(out)["against"]
+    gap = against["score_difference"]["total"]
+    own, other = rsna_score(*tables).total, rsna_score(truth, tmp_path / "worse.csv").total
+    assert gap["value"] == pytest.approx(own - other)
+    assert gap["low"] <= gap["value"] <= gap["high"] < 0
+    assert against["headline_difference"]["all"]["kappa"]["value"] == 0.0
+    _, text, _ = run(capsys, *tables, *options, "--html", page)
+    assert "worse.csv" in text
+    assert "the evaluated predictions are better" in page.read_text()
+    _, swapped, _ = run(
+        capsys, truth, tmp_path / "worse.csv", "--against", said, "--bootstrap", 100, "--json"
+    )
+    back = json.loads(swapped)["against"]["score_difference"]["total"]
+    assert back["value"] == pytest.approx(-gap["value"])
+    assert back["low"] == pytest.approx(-gap["high"])
+
+
+def test_a_submission_compared_with_itself_differs_by_nothing(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(capsys, *tables, "--against", tables[1], "--bootstrap", 20, "--json")
+    differences = json.loads(out)["against"]["score_difference"]
+    assert all(set(each.values()) == {0.0} for each in differences.values())
+
+
+def test_calibrated_predictions_are_weighted_before_they_are_scored(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    truth, said = tables
+    rows = [line.split(",") for line in said.read_text().splitlines()]
+    p = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
+    decided = decide(p / p.sum(axis=1, keepdims=True))
+    held_out, submitted = tmp_path / "test_predictions.csv", tmp_path / "decided.csv"
+    both = {held_out: (p, ",0,1"), submitted: (decided, "")}
+    for path, (values, more) in both.items():
+        head = ",".join(rows[0]) + (",grade,fold" if more else "")
+        body = [
+            f"{row[0]},{a!r},{b!r},{c!r}{more}"
+            for row, (a, b, c) in zip(rows[1:], values.tolist(), strict=True)
+        ]
+        path.write_text("\r\n".join([head, *body]) + "\r\n", newline="")
+    one = json.loads(run(capsys, truth, held_out, "--calibrated", "--bootstrap", 10, "--json")[1])
+    two = json.loads(run(capsys, truth, submitted, "--bootstrap", 10, "--json")[1])
+    assert one["score"] == pytest.approx(two["score"])
+    for name in ("kappa", "auroc_severe", "likelihood_loss"):
+        assert one["headline"]["all"][name] == pytest.approx(two["headline"]["all"][name])
+    code, _, err = run(capsys, truth, held_out)
+    assert (code, "VS-TAB-052" in err) == (2, True)
+
+
+def test_one_study_has_a_score_and_no_intervals(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "one.txt").write_bytes(b"103\r\n")
+    only = ("--studies", tmp_path / "one.txt")
+    code, out, _ = run(capsys, *tables, *only, "--json")
+    found = json.loads(out)
+    assert (code, found["num_studies"], found["intervals"]) == (0, 1, {})
+    assert found["headline"]["all"]["accuracy"] == {"value": 1.0, "low": None, "high": None}
+    code, _, err = run(capsys, *tables, *only, "--against", tables[1])
+    assert (code, "VS-CFG-129" in err) == (2, True)
+
+
+def test_a_hostile_study_id_is_shown_as_text(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    hostile, shown = "<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"
+    files = [tmp_path / name for name in ("<b>t.csv", "<i>s.csv")]
+    for source, path in zip(tables, files, strict=True):
+        text = source.read_text()
+        path.write_text(text.replace("\n103,", f"\n{hostile},").replace("\n103_", f"\n{hostile}_"))
+    page = tmp_path / "page.html"
+    code, _, _ = run(capsys, *files, "--html", page, "--bootstrap", 5)
+    html = page.read_text()
+    assert code == 0
+    assert hostile not in html
+    assert "<i>s.csv" not in html
+    assert "&lt;i&gt;s.csv" in html
+    assert shown in html
+
+
+def test_a_row_that_is_there_twice_is_refused(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth, said = tables
+    said.write_text(said.read_text() + said.read_text().splitlines()[1] + "\n")
+    code, _, err = run(capsys, truth, said)
+    assert (code, "VS-TAB-054" in err) == (2, True)
+
+
+def test_numbers_of_phantoms_say_that_they_are(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "synthetic studies (phantoms) prove" in run(capsys, *tables, "--bootstrap", 0)[1]
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "100.json").write_text("{}")
+    page = tmp_path / "page.html"
+    _, out, _ = run(capsys, *tables, "--bootstrap", 0, "--html", page)
+    assert "These studies are synthetic (phantoms)." in out
+    assert "These studies are synthetic (phantoms)." in page.read_text()
+
+
+def test_a_cell_without_the_event_is_blank_with_its_reason(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    truth, _ = tables
+    rows = [line.split(",") for line in truth.read_text().splitlines()]
+    column = rows[0].index("left_subarticular_stenosis_l1_l2")
+    for row in rows[1:]:
+        row[column] = "" if row[0] == "100" else "Moderate"
+    truth.write_text("\n".join(",".join(row) for row in rows) + "\n")
+    page = tmp_path / "page.html"
+    _, out, _ = run(capsys, *tables, "--bootstrap", 0, "--json", "--html", page)
+    cells = json.loads(out)["cells"]
+    (cell,) = [c for c in cells if (c["finding"], c["level"], c["side"]) ==
+               ("subarticular_stenosis", "l1_l2", "left")]  # fmt: skip
+    assert (cell["n"], cell["labels"]["moderate"]) == (11, 11)
+    assert cell["auroc_severe"] is None
+    assert cell["reasons"]["auroc_severe"] == "no label is severe"
+    assert '<td class="none">no label is severe</td>' in page.read_text()

@@ -144,7 +144,7 @@ def _headline(evaluation: Evaluation) -> list[str]:
         + "".join(f"{told(evaluation.headline[group][name]):>{wide}}" for group in GROUP_NAMES)
         for name in MEASURES
     ]
-    return [f"{title:<25}{head}", *rows]
+    return ["of the probabilities before the metric's weights:", f"{title:<25}{head}", *rows]
 
 
 def _cells(found: Sequence[Cell]) -> list[str]:

@@ -44,6 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", choices=list(ENGINES), default="local", help="where they are: here, or on Ray")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--shift-levels", type=int, default=0, metavar="N", help="name findings N levels lower")
+    add(
+        "--tta",
+        type=int,
+        default=0,
+        metavar="N",
+        help="grade N variants besides, seen from nearby, and report the mean (0): about N + 1 "
+        "times the work of the networks",
+    )
     add("--strict", action="store_true", help="turn repairs and refusals into failures")
 
 
@@ -81,7 +89,9 @@ def _job(arguments: argparse.Namespace) -> "Job":
     from volspine.inference.batch import Job
     from volspine.inference.levels import level_shift
     from volspine.inference.predictor import Options
+    from volspine.inference.variants import check_variants
 
+    check_variants(arguments.tta)
     level_shift(arguments.shift_levels)  # Refuses what leaves no level, before any work.
     existing = "resume" if arguments.resume else "overwrite" if arguments.overwrite else "refuse"
     return Job(
@@ -94,6 +104,7 @@ def _job(arguments: argparse.Namespace) -> "Job":
             protocol=arguments.protocol,
             strict=arguments.strict,
             shift_levels=arguments.shift_levels,
+            tta=arguments.tta,
         ),
     )
 

@@ -32,6 +32,7 @@ from volspine.inference.noting import Noting
 from volspine.inference.provenance import Use
 from volspine.inference.run import Answer, Run
 from volspine.inference.shown import why_unseen
+from volspine.inference.variants import check_variants, place_moves
 from volspine.types import BoolArray, FloatArray
 from volspine.views import VIEWS, Patches, StudyCrops
 from volspine.volume.crop_records import CropSource
@@ -68,7 +69,10 @@ class LevelReader:
             return Answer(reasons, np.full((len(TARGETS), 3), np.nan), uses, facts)
         with run.timings.measure("grade"):
             both = both_images(crops, self.members.device)
-            said, features = self._ask(both)
+            moves = place_moves(check_variants(run.how.tta))
+            device = self.members.device
+            variants = [both_images(crops, device, move_mm=move) for move in moves]
+            said, features = self._ask(both, variants)
         if self.doubt is not None:
             with run.timings.measure("doubt"):
                 graded = [t for t, reason in enumerate(reasons) if not reason]
@@ -77,18 +81,25 @@ class LevelReader:
         look = LevelLook(self.members.graders, crops, self.members.device)
         return Answer(reasons, said.probabilities, uses, facts, look)
 
-    def _ask(self, both: Patches) -> tuple[Said, tuple[FloatArray, ...]]:
+    def _ask(
+        self, both: Patches, variants: Sequence[Patches]
+    ) -> tuple[Said, tuple[FloatArray, ...]]:
         """Return what the networks say, and mean features of what they saw if doubt needs them."""
+
+        def looks(size: int) -> list[Patches]:
+            return [part for each in (both, *variants) for part in _split(each, size)]
+
         if self.doubt is None:
-            return self.members.ask(lambda size: _split(both, size)), ()
+            return self.members.ask(looks), ()
         noting = Noting(self.members.graders[0])
 
         def batches(size: int) -> list[Patches]:
             noting.noted.clear()  # It starts again where memory ran out.
-            return _split(both, size)
+            return looks(size)
 
         members = replace(self.members, graders=(noting, *self.members.graders[1:]))
         said = members.ask(batches)
+        del noting.noted[len(noting.noted) // (1 + len(variants)) :]  # Variants doubt nothing.
         return said, noting.features()
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS, Protocol, Side, Target
+from volspine.anatomy import LEVELS, MIRRORED_INDEX, PROTOCOLS, TARGETS, Protocol, Side, Target
 from volspine.inference.device import exact_arithmetic
 from volspine.inference.saliency import Maps, Method, Seeing, attention_maps, gradcam_maps
 from volspine.types import FloatArray
@@ -73,10 +73,23 @@ def _token(v: int, t: int, affines: FloatArray, point: FloatArray) -> Token:
     return Token(v, t, tuple(range(first, first + view.slices)), patch)
 
 
-def both_images(crops: StudyCrops, device: torch.device) -> Patches:
-    """Return the patches of a study and of its mirror image, in one batch."""
+def both_images(
+    crops: StudyCrops, device: torch.device, *, move_mm: FloatArray | None = None
+) -> Patches:
+    """Return the patches of a study and of its mirror image, in one batch.
+
+    Args:
+        crops: Of one study.
+        device: Where the patches are to be.
+        move_mm: (25, 3), LPS, how the places are moved; those of the mirror image are moved as much
+            in the mirror, so that a mirrored study gets the same two images in the other order.
+    """
     both = StudyCrops(*(part.to(device) for part in batched([crops, crops])))
-    return cut_patches(both, both.points_mm, flip=torch.tensor([False, True], device=device))
+    points = both.points_mm
+    if move_mm is not None:
+        reflected = move_mm[list(MIRRORED_INDEX)] * [-1.0, 1.0, 1.0]
+        points = points + torch.from_numpy(np.stack([move_mm, reflected])).to(points)
+    return cut_patches(both, points, flip=torch.tensor([False, True], device=device))
 
 
 @dataclass(frozen=True, eq=False)

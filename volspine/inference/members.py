@@ -30,7 +30,7 @@ __all__ = ["Batches", "Members", "Said"]
 
 Batches = Callable[[int], Sequence[Any]]
 """From how many images at a time to inputs of a network: of the study, then of its mirror image, in
-one batch of two or in two batches of one."""
+one batch of two or in two batches of one; then the same of each variant (`inference.variants`)."""
 
 
 class Said(NamedTuple):
@@ -38,9 +38,9 @@ class Said(NamedTuple):
 
     Attributes:
         probabilities: Calibrated, shape (25, 3).
-        looks: For each member, for each batch, where it looked, as it says it.
+        looks: For each member, for each batch, where it looked, as it says it; not of variants.
         samples: What each member says of the study and then of its mirror image, sides put back;
-            calibrated, shape (2 x members, 25, 3).
+            calibrated, shape (2 x members, 25, 3); not of variants.
     """
 
     probabilities: FloatArray
@@ -100,13 +100,14 @@ class Members:
         found, looks = with_less_on_memory_error(
             lambda: self._each(batches(2)), lambda: self._each(batches(1)), self.device
         )
-        return Said(self._tempered(self._mean(found)), looks, self._tempered(found))
+        plain = found.view(len(self.graders), -1, *found.shape[1:])[:, :2].flatten(0, 1)
+        return Said(self._tempered(self._mean(found)), looks, self._tempered(plain))
 
     def _mean(self, found: Tensor) -> Tensor:
-        """Return the mean, (25, 3), of what each member says of both images, (2 x members, ...)."""
+        """Return the mean, (25, 3), of what each member says of all images, (images, 25, 3)."""
         if self.weights is None:
             return found.mean(dim=0)
-        each = found.view(len(self.graders), 2, *found.shape[1:]).mean(dim=1)
+        each = found.view(len(self.graders), -1, *found.shape[1:]).mean(dim=1)
         mean: Tensor = (torch.from_numpy(self.weights)[..., None] * each).sum(dim=0)
         return mean
 
@@ -116,12 +117,14 @@ class Members:
         return np.asarray(log_probs.softmax(dim=-1).numpy(), dtype=np.float64)
 
     def _each(self, batches: Sequence[Any]) -> tuple[Tensor, list[list[Any]]]:
-        """Return what each member says of both images, (2 x members, 25, 3), and all looks."""
+        """Return what each member says of all images, (members x images, 25, 3), and looks."""
         found, looks = [], []
         with torch.inference_mode(), exact_arithmetic():
             for grader in self.graders:
                 parts = [grader(batch) for batch in batches]
-                as_is, mirrored = torch.cat([p.log_probs for p in parts]).double().cpu().exp()
-                found.extend([as_is, mirror_targets(mirrored, dim=0)])
-                looks.append([part.attention for part in parts])
+                said = torch.cat([p.log_probs for p in parts]).double().cpu().exp()
+                for as_is, mirrored in said.view(-1, 2, *said.shape[1:]):
+                    found.extend([as_is, mirror_targets(mirrored, dim=0)])
+                plain = len(parts) * 2 // len(said)
+                looks.append([part.attention for part in parts[:plain]])
         return torch.stack(found), looks

@@ -31,11 +31,13 @@ class Options:
         protocol: What a lone NIfTI file is.
         strict: Turn repairs and refusals into errors.
         shift_levels: Name each finding this many levels lower.
+        tta: How many variants of the study are graded besides (`inference.variants`).
     """
 
     protocol: Protocol | str | None = None
     strict: bool = False
     shift_levels: int = 0
+    tta: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for the provenance of a result."""
@@ -44,6 +46,7 @@ class Options:
             "protocol": protocol,
             "strict": self.strict,
             "shift_levels": self.shift_levels,
+            **({"tta": self.tta} if self.tta else {}),
         }
 
 

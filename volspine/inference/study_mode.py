@@ -9,13 +9,12 @@ Shapes:
     X, Y, Z  voxels of the grid, RAS order     i j k  feature cells
 """
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
 from volspine.inference.coverage import missing_views, reasons_not_shown
@@ -24,6 +23,7 @@ from volspine.inference.members import Members, Said
 from volspine.inference.provenance import Use, grid_facts
 from volspine.inference.run import Answer, Run
 from volspine.inference.shown import Unseen, as_seen, mean_look, unseen_targets, why_unseen
+from volspine.inference.variants import check_variants, grid_shifts
 from volspine.models.mirror import mirror_volume
 from volspine.types import FloatArray
 from volspine.volume.grid import Grid
@@ -63,7 +63,7 @@ class StudyReader:
             nothing = np.full((len(TARGETS), 3), np.nan)
             return Answer(reasons, nothing, uses, grid_facts(sampled.grid))
         with run.timings.measure("grade"):
-            said = self._ask(torch.from_numpy(sampled.volume))
+            said = self._ask([sampled, *self._variants(run, sampled.grid)])
         found, reasons = _renamed(run, said, reasons, _unseen(said, sampled, missing), unread)
         return Answer(reasons, found, uses, grid_facts(sampled.grid))
 
@@ -72,9 +72,18 @@ class StudyReader:
         pairs = zip(not_shown, self.members.asked, strict=True)
         return tuple(why if asked else _NOT_ASKED for why, asked in pairs)
 
-    def _ask(self, volume: Tensor) -> Said:
-        """Return what the networks say of a (6, X, Y, Z) volume."""
-        both = torch.stack([volume, mirror_volume(volume)])
+    def _variants(self, run: Run, placed: Grid) -> Iterator[SampledStudy]:
+        """Yield the study on grids a little beside the one that was placed."""
+        middle = np.asarray(placed.center_mm, dtype=np.float64)
+        for shift in grid_shifts(check_variants(run.how.tta)):
+            x, y, z = (middle + shift).tolist()
+            grid = replace(placed, center_mm=(x, y, z))
+            yield sample_study(run.study, grid, normalize=True, sampling=self.sampling)
+
+    def _ask(self, looks: Sequence[SampledStudy]) -> Said:
+        """Return what the networks say of (6, X, Y, Z) volumes, the first not moved."""
+        volumes = [torch.from_numpy(look.volume) for look in looks]
+        both = torch.stack([each for v in volumes for each in (v, mirror_volume(v))])
         device = self.members.device
         return self.members.ask(lambda size: [part.to(device) for part in torch.split(both, size)])
 

@@ -143,7 +143,7 @@ def test_told_to_stop_it_says_so_and_leaves_with_130(home, name):
     assert main(told(home, "recipe", "unbroken")) == 0
     process = child(home, "told")
     process.send_signal(getattr(signal, name))
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
     step = kept(home, "told")["global_step"]
     (line,) = [line for line in said.splitlines() if line.startswith("volspine:")]

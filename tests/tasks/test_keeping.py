@@ -44,12 +44,12 @@ class Noisy(TinyGrader):
         return super().forward(torch.nn.functional.dropout(volume, 0.3, self.training))
 
 
-def in_study_mode(root, _):
+def in_study_mode(root, _, workers=0):
     data = RsnaDataModule(
         str(root),
         grid=GRID,
         split=SplitPlan(val=1, test=0),  # 11 to train: four batches, of which the last is broken.
-        loader=LoaderPlan(batch_size=3),
+        loader=LoaderPlan(batch_size=3, num_workers=workers),
         augment=DeviceAugment(drop_view=0.3),
     )
     return GradingTask, Noisy(), data, AverageWeights(0.9)
@@ -148,6 +148,22 @@ def test_a_run_that_was_told_to_stop_ends_as_an_unbroken_one(made, unbroken, tmp
     assert unbroken["global_step"] == 8
     assert_same(kept(folder), unbroken)
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [2, 4, 6])
+def test_a_run_whose_loader_has_processes_of_its_own_goes_on_too(made_root, tmp_path, step):
+    def made():
+        return in_study_mode(made_root, None, workers=1)
+
+    def alone():
+        return in_study_mode(made_root, None)
+
+    with pytest.raises(Stopped):
+        fit(made, tmp_path / "told", At(step, told_to_stop))
+    fit(made, tmp_path / "told", resume=tmp_path / "told" / "checkpoints" / "last.ckpt")
+    fit(alone, tmp_path / "alone")
+    assert_same(kept(tmp_path / "told"), kept(tmp_path / "alone"))
 
 
 def test_a_run_that_died_goes_on_from_where_it_was_kept(made, unbroken, tmp_path):

@@ -169,7 +169,15 @@ class EpochTurns(DistributedSampler[Place]):
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A loader that may begin in the middle of an epoch: its sampler asks where the run stands."""
+    """A loader that may begin in the middle of an epoch: its sampler asks where the run stands.
+
+    It does so when the first batch is asked for, not before: the trainer makes an iterator, whose
+    processes would already fetch, before it knows where a run that goes on stands.
+    """
+
+    def __iter__(self) -> Any:
+        """Begin where the run stands by then."""
+        yield from super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing, as there is nothing to remember."""

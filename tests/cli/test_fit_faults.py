@@ -96,9 +96,8 @@ def child(home, run):
         text=True,
     )
     last = home / run / "checkpoints" / "last.ckpt"
-    for _ in range(3000):
-        if last.exists() or process.poll() is not None:
-            break
+    deadline = time.monotonic() + 300
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert last.exists(), process.communicate()[1]
     return process

@@ -34,14 +34,16 @@ def known_truth(run: Run, roots: Sequence[Path]) -> tuple[np.ndarray, str]:
 
 
 def _truth(key: str, roots: Sequence[Path]) -> dict:
-    # A name that stands in several roots has its root's place and name in front.
-    for root in roots:
-        for name in (key, key.rpartition("-")[2]):
-            path = root / "truth" / f"{name}.json"
-            if path.is_file():
-                found: dict = json.loads(path.read_text(encoding="utf-8"))
-                return found
-    raise SystemExit(f"no root tells the truth of study {key}; give all of them with --root")
+    for position, root in enumerate(roots):
+        # A name that stands in several roots has its root's position and name in front.
+        path = root / "truth" / f"{key.removeprefix(f'{position}-{root.name}-')}.json"
+        if path.is_file():
+            found: dict = json.loads(path.read_text(encoding="utf-8"))
+            return found
+    raise SystemExit(
+        f"no root tells the truth of study {key}; give all of them with --root, in the order in "
+        "which they were trained on"
+    )
 
 
 def _read(told: dict) -> np.ndarray:

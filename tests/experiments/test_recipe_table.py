@@ -218,6 +218,27 @@ def test_the_floor_is_nothing_without_a_reader_and_something_with_one(tmp_path):
         known_truth(run, [tmp_path])
 
 
+def test_a_name_that_stands_in_several_roots_has_the_truth_of_its_own(tmp_path):
+    from compared.floor import known_truth
+    from compared.runs import read_run
+
+    grades = {"mild": 0, "bad": 2}
+    for root, grade in grades.items():
+        (tmp_path / root / "truth").mkdir(parents=True)
+        told = json.dumps({"grades": {t.name: grade for t in TARGETS}})
+        (tmp_path / root / "truth" / "7.json").write_text(told)
+    folder = made_run(tmp_path / "run", sure())
+    keys = ["0-mild-7", "1-bad-7"]
+    labels = np.repeat([[0], [2]], 25, axis=1)
+    flat = np.full((2, 25, 3), 1 / 3)
+    (folder / "test_predictions.csv").write_text(predictions_csv(flat, labels, keys))
+    chances, line = known_truth(read_run(folder), [tmp_path / root for root in grades])
+    assert "labels are the truth" in line
+    assert chances.argmax(axis=-1).tolist() == labels.tolist()
+    with pytest.raises(SystemExit, match="in the order in which"):
+        known_truth(read_run(folder), [tmp_path / root for root in reversed(grades)])
+
+
 def test_the_logs_of_a_resumed_run_are_joined(tmp_path):
     from compared.curves import read_curve
 

@@ -79,6 +79,8 @@ def test_a_mirror_of_a_mirror_is_the_patient(places):
         ({"targets": [{"name": n, "finding": "f"} for n in "ab"]}, "place 'f' is empty or stands"),
         ({"grades": ["severe"]}, "1 grades cannot"),
         ({"grades": ["no", "no"]}, "'no' is empty or stands twice"),
+        ({"grades": ["Severe", "severe"]}, "'severe' is empty or stands twice"),
+        ({"grades": [False, True]}, "true or false"),
         ({"grades": None}, "not a list"),
         ({"weights": [1, 2]}, "do not fit"),
         ({"weights": [1, 2, 3, 0]}, "not positive"),

@@ -82,7 +82,7 @@ class Vocabulary:
             raise _bad("there is no target", "list at least one")
         _once("target", [target.name for target in self.targets])
         _once("place", [f"{t.finding} {t.level} {t.side or ''}".strip() for t in self.targets])
-        _once("grade", self.grades)
+        _once("grade", [grade.casefold() for grade in self.grades])  # Tables are read in any case.
         if len(self.grades) < 2:
             raise _bad(f"{len(self.grades)} grades cannot be told apart", "name two or more")
         if self.weights and len(self.weights) != len(self.grades):
@@ -177,6 +177,8 @@ def vocabulary_from_dict(data: Mapping[str, Any]) -> Vocabulary:
         weights = tuple(float(weight) for weight in data.get("weights") or ())
     except (TypeError, ValueError) as error:
         raise _bad("a weight is not a number", "give one number for each grade") from error
+    if any(isinstance(grade, bool) for grade in grades):
+        raise _bad("a grade is true or false", "quote words that YAML takes for these: 'no', 'yes'")
     targets = tuple(_target(row) for row in rows)
     return Vocabulary(targets, tuple(str(grade).strip() for grade in grades), weights)
 

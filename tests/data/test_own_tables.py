@@ -120,6 +120,7 @@ def test_training_knows_the_grades_of_all_but_the_test_set(own):
     [
         ("100,free,free,free,free,free,grey", "'grey' is not a grade"),
         ("../x,free,free,free,free,free,free", "no name of a folder"),
+        ("..,free,free,free,free,free,free", "no name of a folder"),
         (",free,free,free,free,free,free", "is empty"),
         ("999,free,free,free,free,free,free", "none of the 1 studies"),
     ],
@@ -135,6 +136,10 @@ def test_a_missing_column_and_a_mark_of_no_target_are_refused(own, tmp_path):
     root, tables = own
     (tmp_path / "marks.csv").write_text("study_id,target,x_mm,y_mm,z_mm\n100,disc,1,2,3\n")
     with pytest.raises(TableError, match="'disc' is marked, but is no target"):
+        read_own_studies(root, tables)
+    twice = "".join(f"100,tight_high,{x},2,3\n" for x in (1, 50))
+    (tmp_path / "marks.csv").write_text(f"study_id,target,x_mm,y_mm,z_mm\n{twice}")
+    with pytest.raises(TableError, match="'tight_high' is marked twice in study '100'"):
         read_own_studies(root, tables)
     (tmp_path / "labels.csv").write_text(f"study_id,tight_high\n100,{GRADES[0]}\n")
     with pytest.raises(TableError, match="'tight_low' is missing"):

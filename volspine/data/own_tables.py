@@ -130,7 +130,7 @@ def _labels(path: Path, known: Vocabulary) -> dict[str, tuple[int, ...]]:
     labels: dict[str, tuple[int, ...]] = {}
     for row in read_rows(path, ("study_id", *known.names)):
         name = row["study_id"]
-        if not name or name in labels or Path(name).name != name:
+        if name in ("", "..") or name in labels or Path(name).name != name:
             raise TableError(
                 f"study_id {name[:40]!r} is empty, stands twice or is no name of a folder",
                 path=path,
@@ -167,7 +167,15 @@ def _marks(path: Path, known: Vocabulary) -> dict[tuple[str, str], Place]:
                 remedy="use the names in the file of targets",
                 code="VS-TAB-063",
             )
-        marks.setdefault((row["study_id"], row["target"]), _place(row, path))
+        seen = (row["study_id"], row["target"])
+        if seen in marks:
+            raise TableError(
+                f"{row['target'][:60]!r} is marked twice in study {row['study_id'][:40]!r}",
+                path=path,
+                remedy="keep one mark of each target in a study",
+                code="VS-TAB-068",
+            )
+        marks[seen] = _place(row, path)
     return marks
 
 

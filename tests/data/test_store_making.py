@@ -14,6 +14,7 @@ from tests.dicom.series_factory import save_all, series
 from volspine.data import store_folder, store_making
 from volspine.data.store import INDEX, Store, is_store
 from volspine.data.store_making import prepare
+from volspine.dicom.find import find_studies
 from volspine.errors import ConfigurationError, InputError, OutputError, TableError
 from volspine.jobs import ENGINES
 
@@ -261,6 +262,7 @@ def test_any_folder_of_studies_is_prepared_under_names_without_patient_data(tmp_
     store = Store.open(tmp_path / "store")
     assert len(store) == 2, "a copy is the same study"
     assert set(store.by_source) == {"CANARY one", "CANARY two"}
+    assert find_studies(store.folder) == [store.path(key) for key in store.keys]
     for key in store.keys:
         assert store.study(key).name == key
         assert "CANARY" not in store.path(key).as_posix()

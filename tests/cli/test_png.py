@@ -293,6 +293,17 @@ def test_overwriting_replaces_what_was_made_here_and_nothing_else(picture, tmp_p
     assert {path.name for path in out.glob("*.png")} == named | {"mine.png"}
 
 
+@pytest.mark.parametrize("how", ["--overwrite", "--resume"])
+def test_a_table_of_somebody_else_is_not_replaced(how, picture, tmp_path, capsys):
+    table = tmp_path / "out" / "labels.csv"
+    table.parent.mkdir()
+    table.write_text("file,grade\n1.png,2\n")
+    assert picture(how) == 4
+    assert "was not made by volspine png" in capsys.readouterr().err
+    assert table.read_text() == "file,grade\n1.png,2\n"
+    assert list(table.parent.iterdir()) == [table]
+
+
 @pytest.mark.parametrize("after", [0, 3])
 def test_an_interrupted_call_goes_on_to_the_same_files(after, picture, tmp_path, monkeypatch):
     assert picture() == 0

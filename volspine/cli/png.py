@@ -98,7 +98,7 @@ def _requests(
 
 
 def _make_room(arguments: argparse.Namespace) -> None:
-    """Refuse a folder that is not empty, or take away earlier pictures if that was asked for."""
+    """Refuse a folder with other files, or take away earlier pictures if that was asked for."""
     from volspine.errors import OutputError
 
     out: Path = arguments.out
@@ -112,6 +112,7 @@ def _make_room(arguments: argparse.Namespace) -> None:
                     code="VS-OUT-080",
                 )
         elif out.exists():
+            _check_tables(out)
             _remove_earlier(out, pictures=arguments.overwrite)
     except OSError as error:
         raise OutputError(
@@ -120,6 +121,22 @@ def _make_room(arguments: argparse.Namespace) -> None:
             remedy="check permissions, or choose another",
             code="VS-OUT-081",
         ) from error
+
+
+def _check_tables(out: Path) -> None:
+    """Refuse a folder in which another's table has the name of one that is written here."""
+    from volspine.cli.png_study import LABEL_COLUMNS, PICTURE_COLUMNS
+    from volspine.errors import OutputError
+
+    for name, columns in zip(_TABLES, (LABEL_COLUMNS, PICTURE_COLUMNS), strict=True):
+        path, header = out / name, ",".join(columns).encode()
+        if path.exists() and path.read_bytes()[: len(header)] != header:
+            raise OutputError(
+                "this table was not made by volspine png, and would be lost",
+                path=path,
+                remedy="move it away, or choose another folder",
+                code="VS-OUT-082",
+            )
 
 
 def _remove_earlier(out: Path, *, pictures: bool) -> None:

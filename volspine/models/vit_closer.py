@@ -19,15 +19,16 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from volspine.anatomy import TARGETS, Finding, Side
+from volspine.models.detect_boxes import box_steps, cut_boxes
 from volspine.models.parts import Marks
 from volspine.models.vit_tokens import PatchTokens, Transformer, VitOptions
 
 __all__ = ["CloserLook", "CloserOptions", "places_near", "regions"]
 
 _START = 0.02
+_VOXEL = (1.0, 1.0, 1.0)  # Regions have voxels of the volume, whatever these are in millimetres.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +103,9 @@ def regions(
         points: Middle of each region, as voxel indices (i, j, k).
         shape: Voxels of a region along i, j, k.
     """
-    a, b, c = (torch.arange(n, device=points.device) - (n - 1) / 2 for n in shape)
-    steps = torch.stack(torch.meshgrid(a, b, c, indexing="ij"), dim=-1)  # a b c 3
-    turned = torch.ones(len(TARGETS), 3, device=points.device)
-    turned[[t.index for t in TARGETS if t.side is Side.RIGHT], 0] = -1.0
-    places = points[:, :, None, None, None] + turned[:, None, None, None] * steps
-    sizes = torch.tensor(volume.shape[2:], device=points.device)
-    inside = ((2 * places + 1) / sizes - 1).flip(-1)  # -1 to 1 from edge to edge, along (k, j, i)
-    flat = inside.reshape(len(volume), -1, *inside.shape[3:])
-    cut = F.grid_sample(volume.float(), flat, align_corners=False)  # B C T*a b c
-    return cut.reshape(*cut.shape[:2], len(TARGETS), *shape).transpose(1, 2)
+    steps = box_steps(shape, _VOXEL, _VOXEL).to(points.device)
+    is_right = torch.tensor([t.side is Side.RIGHT for t in TARGETS], device=points.device)
+    return cut_boxes(volume.float(), points, steps, is_right)
 
 
 def places_near(

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from volspine.models.grade_weights import GradeWeights
 from volspine.models.losses import (
     GradingLoss,
     cell_strides,
@@ -35,37 +34,26 @@ class DetectionLoss(GradingLoss):
     """Grades and places of the targets that a `DetectGrader` is asked for.
 
     Args:
-        any_severe: See `GradingLoss`, as all but the last.
-        guidance: What teaches the maps where to look.
-        grade_weights: Weight of a row by its true grade.
-        balance: How findings are weighed against each other.
-        sigma_voxels: Spread of the guidance along i, j, k.
-        mirror: Weight of mirror equivariance.
         place: Weight of `place_loss`; 0 leaves it out.
+        guidance: Weight of what teaches the maps where to look.
+        balance: How findings are weighed against each other; see `losses.grade_loss`.
+        sigma_voxels: Spread of the guidance along i, j, k.
+        **others: Of `GradingLoss`.
 
     Raises:
         ConfigurationError: If a weight is negative.
     """
 
-    def __init__(  # noqa: PLR0913  the weights of one sum
+    def __init__(
         self,
         *,
-        any_severe: float = 0.0,
+        place: float = 0.5,
         guidance: float = 1.0,
-        grade_weights: GradeWeights = None,
         balance: Literal["rows", "findings"] = "findings",
         sigma_voxels: Sequence[float] = (1.5, 4.0, 4.0),
-        mirror: float = 0.0,
-        place: float = 0.5,
+        **others: Any,
     ) -> None:
-        super().__init__(
-            any_severe=any_severe,
-            guidance=guidance,
-            grade_weights=grade_weights,
-            balance=balance,
-            sigma_voxels=sigma_voxels,
-            mirror=mirror,
-        )
+        super().__init__(guidance=guidance, balance=balance, sigma_voxels=sigma_voxels, **others)
         check_weights(place)
         self.place = place
 

@@ -29,7 +29,6 @@ from torch import Tensor
 
 from volspine.anatomy import TARGETS, Finding
 from volspine.errors import ConfigurationError
-from volspine.models.grade_weights import GradeWeights
 from volspine.models.losses import (
     GradingLoss,
     check_weights,
@@ -108,39 +107,22 @@ class ViewsLoss(GradingLoss):
         streams: Weight of `stream_loss`; with one stream it says what `grades` says, and is left
             out.
         agreement: Weight of `agreement_loss`; 0 leaves it out.
-        mirror: Weight of `losses.mirror_loss`, for which every study is graded twice; 0 leaves it
-            out.
-        any_severe: Weight of `losses.any_severe_loss`; 0 leaves it out.
-        guidance: Weight of `losses.guidance_loss` of each stream's look, on targets with a known
-            point; 0 leaves it out.
-        grade_weights: Weight of a row by its true grade; all 1 if omitted.
         balance: See `losses.grade_loss`.
-        sigma_voxels: Spread of the guidance along i, j, k.
+        **others: Of `GradingLoss`; its `guidance` is that of each stream's look.
 
     Raises:
         ConfigurationError: If a weight is negative.
     """
 
-    def __init__(  # noqa: PLR0913  every weight of a loss is an option of a recipe
+    def __init__(
         self,
         *,
         streams: float = 0.3,
         agreement: float = 0.0,
-        mirror: float = 0.0,
-        any_severe: float = 0.0,
-        guidance: float = 0.0,
-        grade_weights: GradeWeights = None,
         balance: Literal["rows", "findings"] = "findings",
-        sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
+        **others: Any,
     ) -> None:
-        super().__init__(
-            any_severe=any_severe,
-            guidance=guidance,
-            grade_weights=grade_weights,
-            balance=balance,
-            sigma_voxels=sigma_voxels,
-            mirror=mirror,
-        )
+        super().__init__(balance=balance, **others)
         check_weights(streams, agreement)
         self.streams, self.agreement = streams, agreement
 

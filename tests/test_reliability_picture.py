@@ -49,3 +49,15 @@ def test_every_event_of_every_finding_has_its_bins(script, made):
         discs = [tuple(d.get_offsets()[0]) for d in ax.collections]
         assert discs == [pytest.approx((b.said, b.seen)) for b in found.bins]
         assert f"{found.events} of {found.rows} rows" in ax.texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    "text", [None, "study_id\n1\n", "row_id,normal_mild,moderate,severe,grade\n"]
+)
+def test_a_table_that_is_of_no_use_is_one_line(script, text, tmp_path, monkeypatch):
+    table = tmp_path / "table.csv"
+    if text is not None:
+        table.write_text(text)
+    monkeypatch.setattr("sys.argv", ["reliability.py", str(table)])
+    with pytest.raises(SystemExit, match=r"the table is not there|is missing|has no row"):
+        script.main()

@@ -10,7 +10,6 @@ Research use only, not a medical device.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,6 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from volspine.challenge import MISSING, PROBABILITY_COLUMNS, parse_row_id
+from volspine.data.tables import number_in, read_rows, whole_number_in
+from volspine.errors import VolspineError
 from volspine.metrics.reliability import Reliability, reliability
 from volspine.types import FloatArray, IntArray
 
@@ -36,7 +37,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("reliability.png"))
     parser.add_argument("--bins", type=int, default=10, help="at most; 20 rows or more in each")
     arguments = parser.parse_args()
-    probabilities, grades = read_predictions(arguments.predictions)
+    try:
+        probabilities, grades = read_predictions(arguments.predictions)
+    except VolspineError as error:
+        raise SystemExit(str(error)) from error
     figure = drawn(reliability(probabilities, grades, bins=arguments.bins))
     figure.suptitle(f"{len(grades)} studies of {arguments.predictions}", fontsize=10)
     figure.savefig(arguments.out, dpi=120)
@@ -44,14 +48,17 @@ def main() -> None:
 
 
 def read_predictions(path: Path) -> tuple[FloatArray, IntArray]:
-    """Return probabilities (N, 25, 3) and labels (N, 25) of a table; -1 where there is none."""
+    """Return probabilities (N, 25, 3) and labels (N, 25) of a table; -1 where there is none.
+
+    Raises:
+        TableError: If the table is missing, lacks a column or has a cell that is no number.
+    """
     studies: dict[str, tuple[FloatArray, IntArray]] = {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            name, target = parse_row_id(row["row_id"])
-            p, grade = studies.setdefault(name, (np.full((25, 3), 1 / 3), np.full(25, MISSING)))
-            p[target.index] = [float(row[column]) for column in PROBABILITY_COLUMNS]
-            grade[target.index] = int(row["grade"]) if row["grade"] else MISSING
+    for row in read_rows(path, ("row_id", *PROBABILITY_COLUMNS, "grade")):
+        name, target = parse_row_id(row["row_id"])
+        p, grade = studies.setdefault(name, (np.full((25, 3), 1 / 3), np.full(25, MISSING)))
+        p[target.index] = [number_in(row, column, path) for column in PROBABILITY_COLUMNS]
+        grade[target.index] = whole_number_in(row, "grade", path) if row["grade"] else MISSING
     if not studies:
         raise SystemExit("the table has no row")
     probabilities, grades = zip(*studies.values(), strict=True)

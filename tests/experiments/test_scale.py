@@ -28,7 +28,8 @@ def test_a_second_a_study_is_what_a_calculator_says(scale):
     row = {"cpu_s": 1.0, "bytes_in": 20e6, "bytes_out": 5e6}
     found = scale.on_paper(row)
     assert found["studies_an_hour_a_core"] == 3600
-    assert found["studies_an_hour_100_nodes"] == 3600 * 32 * 100 * 0.7
+    expected = 3600 * 32 * 100 * 0.7
+    assert found["studies_an_hour_100_nodes"] == pytest.approx(expected, rel=5e-3)
     assert found["tb_read_for_a_million"] == 20
     assert found["gb_a_second_100_nodes"] == pytest.approx(25e6 * 32 * 100 * 0.7 / 1e9)
 

@@ -234,8 +234,9 @@ def _callbacks(root: Path, *, monitor: str | None, logs: bool) -> list[pl.Callba
     watch: list[pl.Callback] = [StopOnNonFiniteLoss()]
     if monitor:
         # At the end of the epoch, not of its validation: what is resumed then is a whole epoch.
-        best = {"monitor": monitor, "save_on_train_epoch_end": True}
-        watch.append(ModelCheckpoint(root / "checkpoints", "best", **best))
+        folder = root / "checkpoints"
+        best = ModelCheckpoint(folder, "best", monitor=monitor, save_on_train_epoch_end=True)
+        watch.append(best)
     return [*watch, LearningRateMonitor("epoch")] if logs else watch
 
 

@@ -7,11 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volspine.anatomy import TARGETS, Condition, Side
+from volspine.anatomy import TARGETS, Condition, Finding, Side
 from volspine.errors import ConfigurationError
 from volspine.models.backbones import create_features
 from volspine.models.mirror import mirror_points, mirror_targets
 from volspine.models.plane_backbone import PlaneBackbone, flatten_filters
+from volspine.models.pooling import position_code
 from volspine.models.spineone_attention import ChannelAttention, DualAttention, PositionAttention
 from volspine.models.spineone_maps import CONDITION_OF, SeverityMaps, decoded_points
 from volspine.models.spineone_pyramid import AtrousPyramid, Decoder
@@ -250,3 +251,15 @@ def test_an_offset_is_that_of_the_targets_own_condition():
     assert moved == [
         t.name for t in TARGETS if t.side is Side.LEFT and t.name.startswith("left_neural")
     ]
+
+
+def test_left_targets_are_read_with_their_own_place_as_trained_weights_expect():
+    """Exchanged readings would be as good for a new network, and wrong for every trained one."""
+    torch.manual_seed(0)
+    maps, features = SeverityMaps(8, offsets=True), torch.randn(3, 8, 2, 2)
+    code = maps.place(position_code((3, 2, 2), 5)).view(3, 2, 2, -1).permute(0, 3, 1, 2)
+    read = maps.offset(torch.relu(maps.hidden(features) + code)).unflatten(1, (-1, 3))
+    ways = maps(features, 3).offset[0]
+    for n, condition in enumerate(Condition):
+        own = read[:, list(Finding).index(condition.finding)].movedim(0, 1)
+        assert torch.allclose(ways[n], own, atol=1e-5) == (condition.side is Side.LEFT)

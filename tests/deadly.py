@@ -48,10 +48,13 @@ def children_of(pid):
     return {child: titles[child] for child in known - {pid} if child in titles}
 
 
-def shoot_one(title, *, within_s=300.0):
-    """Kill the first child of this process that has a title while it has it; return which."""
+def shoot_one(title, *, when=lambda: True, within_s=300.0):
+    """Kill the first child of this process that has a title when it is time to; return which."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
+        if not when():
+            time.sleep(0.005)
+            continue
         for child, said in children_of(os.getpid()).items():
             if title in said:
                 os.kill(child, signal.SIGKILL)

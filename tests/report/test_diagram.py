@@ -12,7 +12,8 @@ from volspine.decide import decide
 from volspine.metrics.bootstrap import Interval
 from volspine.metrics.reliability import Bin, Reliability, reliability
 from volspine.report.diagram import MARGIN, SIZE, panel
-from volspine.report.evaluation import evaluate, render_evaluation
+from volspine.report.evaluation import evaluate
+from volspine.report.evaluation_page import evaluation_page
 
 NOTHING = Interval(float("nan"), float("nan"), 0.95)
 
@@ -77,7 +78,7 @@ def test_data_and_text_hold_the_calibration(made):
 
 def test_the_page_draws_every_bin_and_needs_nothing_else(made):
     *_, evaluation = made
-    html = render_evaluation(evaluation)
+    html = evaluation_page(evaluation)
     assert html.count("<svg") == 12
     bins = sum(len(e.bins) for f in evaluation.calibration.values() for e in f.values())
     assert html.count("<circle") == bins > 50

@@ -14,6 +14,7 @@ from volspine.metrics.reliability import Bin, Reliability, reliability
 from volspine.report.diagram import MARGIN, SIZE, panel
 from volspine.report.evaluation import evaluate
 from volspine.report.evaluation_page import evaluation_page
+from volspine.report.evaluation_text import evaluation_text
 
 NOTHING = Interval(float("nan"), float("nan"), 0.95)
 
@@ -72,15 +73,15 @@ def test_data_and_text_hold_the_calibration(made):
     severe = evaluation.to_dict()["calibration"]["spinal_canal_stenosis"]["severe"]
     assert severe["rows"] == 200
     assert severe["ece_low"] <= severe["ece_high"]
-    line = next(x for x in evaluation.to_text().splitlines() if "confidence" in x)
+    line = next(x for x in evaluation_text(evaluation).splitlines() if "confidence" in x)
     assert re.fullmatch(r"spinal canal stenosis +confidence +0\.\d{3} +0\.\d{3} +\d\.\d{2}", line)
 
 
 def test_the_page_draws_every_bin_and_needs_nothing_else(made):
     *_, evaluation = made
     html = evaluation_page(evaluation)
-    assert html.count("<svg") == 12
+    assert html.count("<svg") == 12 + 1 + 8
     bins = sum(len(e.bins) for f in evaluation.calibration.values() for e in f.values())
-    assert html.count("<circle") == bins > 50
+    assert html.count("<circle") == bins + html.count('class="point"') > 50
     assert "nan" not in html.lower()
     assert not re.search(r"(src|href)=|https?://", html)

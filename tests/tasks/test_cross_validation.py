@@ -97,9 +97,9 @@ def test_an_interruption_is_passed_on_and_leaves_the_fold_unfinished(tmp_path):
     assert not validation.is_finished(1)
 
 
-def test_the_folds_stay_whatever_the_place_of_the_runs(tmp_path):
+def test_the_folds_stay_wherever_runs_lie_and_however_often_they_are_kept(tmp_path):
     first = begin(tmp_path).folds
-    moved = {**RECIPE, "trainer": {"max_epochs": 2, "default_root_dir": "b"}}
+    moved = {**RECIPE, "trainer": {"max_epochs": 2, "default_root_dir": "b"}, "keep": {"steps": 5}}
     assert begin(tmp_path, moved).folds == first
 
 

@@ -207,7 +207,8 @@ def _in_a_process(words: Sequence[str]) -> int:
 def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe without what may differ between two parts of one run."""
     trainer = {k: v for k, v in recipe.get("trainer", {}).items() if k not in _FREE}
-    return {**{k: v for k, v in recipe.items() if k != "ckpt_path"}, "trainer": trainer}
+    kept = {k: v for k, v in recipe.items() if k not in ("ckpt_path", "keep")}
+    return {**kept, "trainer": trainer}
 
 
 _FREE = ("default_root_dir", "enable_progress_bar", "max_time", "logger")

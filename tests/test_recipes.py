@@ -88,7 +88,7 @@ def root(tmp_path, monkeypatch):
 def test_the_recipes_are_there():
     assert {"phantom_quick", "study_efficientnet", "study_maxvit"} <= set(GRADER_NAMES)
     assert {"level_localizer", "level_localizer_gpu"} == set(LOCALIZER_NAMES)
-    assert {"level_grader", "level_grader_gpu"} == set(LEVEL_GRADER_NAMES)
+    assert {"level_grader", "level_grader_gpu", "level_root"} == set(LEVEL_GRADER_NAMES)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)

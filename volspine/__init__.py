@@ -26,6 +26,7 @@ from volspine.errors import (
     TableError,
     VolspineError,
     WeightsError,
+    WorkerError,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [
     "TableError",
     "VolspineError",
     "WeightsError",
+    "WorkerError",
     "__version__",
     "predict",
     "read_study",

@@ -178,6 +178,7 @@ def test_what_changed_is_made_anew_and_nothing_else(root, tmp_path):
 
 FULL = """
 import resource, sys
+sys.dont_write_bytecode = True  # Or modules are kept cut off, and nobody can import them again.
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 from volspine.cli import main
 sys.exit(main(["prepare", *sys.argv[2:]]))

@@ -12,6 +12,7 @@ from volspine.jobs import write_text
 # A limit on the size of files fails in the middle of a write, as a full disk does.
 FULL = """
 import resource, signal, sys
+sys.dont_write_bytecode = True  # Or modules are kept cut off, and nobody can import them again.
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 from volspine.cli import main
@@ -20,6 +21,7 @@ sys.exit(main(sys.argv[1:]))
 
 WRITE = """
 import resource, signal, sys
+sys.dont_write_bytecode = True
 from pathlib import Path
 from volspine.errors import OutputError
 from volspine.jobs import write_bytes

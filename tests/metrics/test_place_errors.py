@@ -55,9 +55,9 @@ def test_a_file_is_read_for_the_studies_that_are_scored(tmp_path):
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        (HEAD, "VS-TAB-055"),
-        (HEAD + f"{row_id('7', TARGETS[0])},-1,0\n", "VS-TAB-053"),
-        (HEAD + f"{row_id('7', TARGETS[0])},far,0\n", "VS-TAB-053"),
+        (HEAD, "VS-TAB-110"),
+        (HEAD + f"{row_id('7', TARGETS[0])},-1,0\n", "VS-TAB-111"),
+        (HEAD + f"{row_id('7', TARGETS[0])},far,0\n", "VS-TAB-111"),
         ("row_id,error_mm\n", "VS-TAB-052"),
         (HEAD + 2 * f"{row_id('7', TARGETS[0])},1,0\n", "VS-TAB-054"),
     ],

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 import signal
 from unittest.mock import Mock
 
@@ -175,7 +176,8 @@ def test_a_run_that_died_goes_on_from_where_it_was_kept(made, unbroken, tmp_path
     assert_same(kept(folder), unbroken)
 
 
-def test_a_file_that_is_not_whole_is_never_there(tmp_path):
+def test_a_file_that_is_not_whole_is_never_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     path = tmp_path / "last.ckpt"
     AtomicCheckpoints().save_checkpoint({"weights": torch.ones(9)}, path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

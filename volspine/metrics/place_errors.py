@@ -55,7 +55,7 @@ def read_place_errors(
         raise table.error(
             "has no row of the studies that are scored",
             remedy="give test_places.csv of the same run",
-            code="VS-TAB-055",
+            code="VS-TAB-110",
         )
     return place_summary(errors, is_true, is_wrong, resamples=resamples, seed=seed)
 
@@ -148,5 +148,5 @@ def _not_a_distance(table: Table) -> TableError:
     return table.error(
         "has an error that is no distance in mm",
         remedy="give test_places.csv as volspine test wrote it",
-        code="VS-TAB-053",
+        code="VS-TAB-111",
     )

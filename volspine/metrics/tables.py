@@ -185,7 +185,7 @@ def _from_wide(table: Table) -> Solution:
     studies = tuple(table.columns["study_id"])
     if len(set(studies)) < len(studies):
         raise table.error(
-            "has a study_id twice", remedy="give each study one row", code="VS-TAB-054"
+            "has a study_id twice", remedy="give each study one row", code="VS-TAB-112"
         )
     cells = [[_grade(text) for text in table.columns[name]] for name in LABEL_COLUMNS]
     grades = np.array(cells, dtype=np.int64).reshape(len(TARGETS), len(studies)).T

@@ -2,8 +2,8 @@
 
 import os
 import resource
-import sys
 import signal
+import sys
 from unittest.mock import Mock
 
 import pytest

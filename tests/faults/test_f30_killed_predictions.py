@@ -1,4 +1,4 @@
-"""F30: a prediction that is killed and goes on.
+"""F30: processes of a prediction that are killed, and predictions that share a folder.
 
 Whatever dies, the results are those of an undisturbed run on one process, byte for byte apart from
 how long things took, and each is there once.
@@ -10,10 +10,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from tests.deadly import shoot_one
 from volspine.cli import main
 from volspine.phantom.cohort import generate
 
@@ -34,6 +36,12 @@ def undisturbed(root, tiny_bundle, tmp_path_factory):
     return contents(out)
 
 
+@pytest.fixture
+def lone_machine(monkeypatch, repository):
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+
+
 def grading(root, bundle, out, *more):
     formats = ("--format", "csv,json", "--device", "cpu", "--quiet")
     return ["predict", str(root), "--model", str(bundle), "--out", str(out), *formats, *more]
@@ -51,6 +59,35 @@ def contents(out):
     return files
 
 
+def test_a_ray_actor_that_is_shot_changes_nothing(
+    root, tiny_bundle, undisturbed, lone_machine, tmp_path, capsys
+):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    command = grading(root, tiny_bundle, tmp_path, "--engine", "ray")
+    code, shot = shot_while(command, "_Holder.work", tmp_path)
+    if "VS-RUN-003" in capsys.readouterr().err:
+        pytest.skip("this machine is too busy for Ray, which gives its parts 15 s to start")
+    assert (code, len(shot)) == (0, 1)
+    assert contents(tmp_path) == undisturbed
+
+
+def test_a_process_that_is_shot_changes_nothing(root, tiny_bundle, undisturbed, tmp_path):
+    code, shot = shot_while(grading(root, tiny_bundle, tmp_path), "spawn_main", tmp_path)
+    assert (code, len(shot)) == (0, 1)
+    assert contents(tmp_path) == undisturbed
+
+
+def shot_while(command, title, out):
+    """Run a command with two workers, of which one is shot when studies are being graded."""
+    shot = []
+
+    def hunt():
+        shot.append(shoot_one(title, when=lambda: any(out.glob(".*.claim"))))
+
+    threading.Thread(target=hunt, daemon=True).start()
+    return main([*command, "--workers", "2"]), shot
+
+
 def test_a_prediction_that_is_killed_goes_on_and_doubles_nothing(
     root, tiny_bundle, undisturbed, tmp_path
 ):
@@ -66,6 +103,19 @@ def test_a_prediction_that_is_killed_goes_on_and_doubles_nothing(
     assert main(grading(root, tiny_bundle, tmp_path, "--resume")) == 0
     assert contents(tmp_path) == undisturbed
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[("--shard", "1/3"), ("--shard", "2/3"), ("--shard", "3/3")], [("--resume",), ("--resume",)]],
+    ids=["three shards", "two that resume"],
+)
+def test_predictions_into_one_folder_at_once_end_as_one(
+    parts, root, tiny_bundle, undisturbed, tmp_path
+):
+    children = [start(grading(root, tiny_bundle, tmp_path, *part)) for part in parts]
+    assert [child.wait() for child in children] == [0] * len(parts)
+    assert contents(tmp_path) == undisturbed
 
 
 def start(command):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from volspine.models.attended import attended_points
-from volspine.models.losses import guidance_target
+from volspine.models.guidance import guidance_target
 from volspine.models.mirror import mirror_targets, mirror_volume
 
 SHAPE = (24, 96, 144)

@@ -15,7 +15,7 @@ from volspine.models.detect_grader import DetectGrader
 from volspine.models.detect_heat import Found
 from volspine.models.detect_loss import ASKED, DetectionLoss, place_loss
 from volspine.models.grader import build_grader
-from volspine.models.losses import guidance_loss
+from volspine.models.guidance import guidance_loss
 from volspine.models.mirror import mirror_points, mirror_targets, mirror_volume
 from volspine.models.parts import Graded, Marks
 

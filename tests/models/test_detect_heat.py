@@ -5,7 +5,7 @@ import torch
 
 from volspine.errors import ConfigurationError
 from volspine.models.detect_heat import Detector, peak_points
-from volspine.models.losses import guidance_loss
+from volspine.models.guidance import guidance_loss
 
 STRIDES = (2, 4, 4)
 

@@ -11,15 +11,8 @@ from volspine.anatomy import TARGETS, Finding
 from volspine.errors import ConfigurationError
 from volspine.metrics.rsna import rsna_terms
 from volspine.models.grader import Graded
-from volspine.models.losses import (
-    GradingLoss,
-    any_severe_loss,
-    cell_strides,
-    grade_loss,
-    guidance_loss,
-    guidance_target,
-    masked_mean,
-)
+from volspine.models.guidance import cell_strides, guidance_loss, guidance_target, masked_mean
+from volspine.models.losses import GradingLoss, any_severe_loss, grade_loss
 
 SHAPE = (32, 96, 144)
 

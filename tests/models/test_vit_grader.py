@@ -14,7 +14,8 @@ from volspine.anatomy import TARGETS, Finding, Side
 from volspine.errors import ConfigurationError
 from volspine.inference.allowance import Allowance
 from volspine.models.grader import build_grader
-from volspine.models.losses import GradingLoss, guidance_target
+from volspine.models.guidance import guidance_target
+from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_points, mirror_targets, mirror_volume
 from volspine.models.parts import Marks
 from volspine.models.vit_closer import places_near, regions

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from volspine.models.losses import cell_strides
+from volspine.models.guidance import cell_strides
 
 __all__ = ["attended_points"]
 

@@ -5,8 +5,7 @@ inflates photographs along D; here H runs along the body, W from front to back a
 slices, so that a sagittal slice is what a photograph was. That conversion lives here alone.
 
 Slices are few and thick (about 4 mm apart, with 1 mm pixels), so the first `fine_slices` halvings
-can spare the slice axis. Batch normalisation fails at the batch sizes that volumes allow (Wu & He,
-"Group Normalization", 2018), so by default every norm becomes a group norm.
+can spare the slice axis. By default every norm becomes a group norm; see `norms`.
 
 Shapes:
     B  studies    C  input channels    F  features    I J K  voxels, RAS+    i j k  feature cells
@@ -28,15 +27,14 @@ from torch.nn import functional as F
 
 from volspine._compat import import_torchvision
 from volspine.errors import ConfigurationError
+from volspine.models.norms import choose_norms
 from volspine.models.weights import load_weights
 
 __all__ = [
     "STRIDES",
     "SUPPORTED_BACKBONES",
     "Backbone",
-    "choose_norms",
     "create_features",
-    "replace_batch_norms",
 ]
 
 _EFFICIENTNET = (
@@ -70,8 +68,6 @@ SUPPORTED_BACKBONES = _EFFICIENTNET + _MAXVIT + _RESNET + _VGG
 STRIDES = (2, 4, 8, 16, 32)
 """Strides at which a backbone can be cut."""
 
-_NORMS = ("group", "batch")
-_MAX_GROUPS = 8
 _LEAST_CLASSIFIER = 1 / 4096  # Of VGG: one unit in its first layer instead of 4096.
 _PROBE = (64, 64, 64)  # Any volume of whole cells tells where a convolutional network reduces.
 
@@ -242,49 +238,6 @@ def _mend_same_padding(network: nn.Module) -> None:
 def _triple(value: int | Sequence[int]) -> tuple[int, int, int]:
     a, b, c = (value,) * 3 if isinstance(value, int) else value
     return (a, b, c)
-
-
-class _GroupNormAct(nn.GroupNorm):
-    """Group norm and activation in place of timm-3d's batch norm and activation."""
-
-    def __init__(self, norm: nn.BatchNorm3d) -> None:
-        super().__init__(math.gcd(norm.num_features, _MAX_GROUPS), norm.num_features, norm.eps)
-        self.load_state_dict({"weight": norm.weight, "bias": norm.bias})
-        self.drop = getattr(norm, "drop", nn.Identity())
-        self.act = getattr(norm, "act", nn.Identity())
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.act(self.drop(super().forward(x)))
-        return result
-
-
-def choose_norms(network: nn.Module, norm: str) -> None:
-    """Leave a network the batch norms it was published with, or put group norms in their place.
-
-    Args:
-        network: Changed in place.
-        norm: `batch` or `group`.
-
-    Raises:
-        ConfigurationError: If it is another norm.
-    """
-    if norm not in _NORMS:
-        raise ConfigurationError(
-            f"norm {norm!r} is not offered",
-            remedy=f"choose {' or '.join(_NORMS)}",
-            code="VS-CFG-291",
-        )
-    if norm == "group":
-        replace_batch_norms(network)
-
-
-def replace_batch_norms(module: nn.Module) -> None:
-    """Put a group norm, with its activation, in the place of every batch norm."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm3d):
-            setattr(module, name, _GroupNormAct(child))
-        else:
-            replace_batch_norms(child)
 
 
 def _spare_slices(network: nn.Module, halvings: int, shape: tuple[int, int, int, int]) -> None:

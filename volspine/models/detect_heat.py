@@ -11,7 +11,7 @@ normalised again,
 
     point[t] = sum over cells of  a[t, cell] * (c[cell] + o[t, cell]).
 
-Maps learn from `losses.guidance_loss`. A point gives its gradient to the steps alone, so they learn
+Maps learn from `guidance_loss`. A point gives its gradient to the steps alone, so they learn
 what the map leaves, less than a cell.
 
 Shapes:
@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from volspine.errors import ConfigurationError
+from volspine.models.guidance import cell_strides
 from volspine.models.localizer_blocks import GroupNorm, Residual, fast_layout
-from volspine.models.losses import cell_strides
 from volspine.models.pooling import position_code
 
 __all__ = ["Detector", "Found", "peak_points"]

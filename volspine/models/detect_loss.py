@@ -16,12 +16,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from volspine.models.losses import (
-    GradingLoss,
-    cell_strides,
-    check_weights,
-    masked_mean,
-)
+from volspine.models.guidance import cell_strides, masked_mean
+from volspine.models.losses import GradingLoss, check_weights
 from volspine.models.parts import Graded
 
 __all__ = ["ASKED", "DetectionLoss", "place_loss"]

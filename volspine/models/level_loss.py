@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from volspine.models.grade_weights import GradeWeights
-from volspine.models.losses import GradingLoss, check_weights, grade_nll, masked_mean
+from volspine.models.guidance import masked_mean
+from volspine.models.losses import GradingLoss, check_weights, grade_nll
 from volspine.models.parts import Graded
 from volspine.views import TOKEN_TARGET, TOKEN_VIEW, VIEWS
 

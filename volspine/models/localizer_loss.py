@@ -24,10 +24,10 @@ from torch.nn import functional as F
 
 from volspine.errors import ConfigurationError
 from volspine.landmarks import CHAIN, POINTS
+from volspine.models.guidance import masked_mean
 from volspine.models.localizer import KIND_OF_POINT, STEM, Maps
 from volspine.models.localizer_blocks import row_length
 from volspine.models.localizer_cells import Around, around, as_list, cells_from_voxels, read_at
-from volspine.models.losses import masked_mean
 
 __all__ = ["LocalizerLoss", "log_mass"]
 

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from volspine.anatomy import Finding, Grade
 from volspine.errors import ConfigurationError
 from volspine.models.grade_weights import GradeWeights, frequency_weights, weights_of
+from volspine.models.guidance import guidance_loss, masked_mean
 from volspine.models.mirror import mirror_targets
 from volspine.models.parts import Graded
 from volspine.types import IntArray
@@ -26,29 +27,13 @@ from volspine.vocabulary import CHALLENGE, Vocabulary
 __all__ = [
     "GradingLoss",
     "any_severe_loss",
-    "cell_strides",
     "check_weights",
     "grade_loss",
     "grade_nll",
-    "guidance_loss",
-    "guidance_target",
-    "masked_mean",
     "mirror_loss",
 ]
 
 _CANAL = list(CHALLENGE.groups[CHALLENGE.findings.index(Finding.CANAL.term)])
-
-
-def masked_mean(values: Float[Tensor, "..."], weights: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-    """Return sum(w v) / sum(w); 0 where every weight is 0, whatever the values there.
-
-    Example:
-        >>> masked_mean(torch.tensor([1.0, 5.0, float("nan")]), torch.tensor([3.0, 1.0, 0.0]))
-        tensor(2.)
-    """
-    kept = torch.where(weights > 0, values, 0.0)
-    total = weights.sum()
-    return (kept * weights).sum() / torch.where(total > 0, total, 1.0)
 
 
 def grade_loss(
@@ -126,74 +111,6 @@ def any_severe_loss(
     worst_grade = truth.max(-1).values  # -1 where no level is known
     nll = -torch.where(worst_grade == Grade.SEVERE, log_any, log_none)
     return masked_mean(nll, _row_weights(worst_grade, grade_weights, like=nll))
-
-
-def cell_strides(shape: Sequence[int], cells: Sequence[int]) -> tuple[int, ...]:
-    """Return the voxels along each axis that one feature cell stands for: a power of two.
-
-    Args:
-        shape: Voxels along each axis.
-        cells: Cells along each axis, ceil(voxels / stride) of them.
-
-    Example:
-        >>> cell_strides((32, 96, 144), (8, 6, 9))
-        (4, 16, 16)
-    """
-    return tuple(1 << (-(-n // m) - 1).bit_length() for n, m in zip(shape, cells, strict=True))
-
-
-def guidance_target(
-    points: Float[Tensor, "B T 3"],
-    shape: Sequence[int],
-    cells: Sequence[int],
-    *,
-    sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
-) -> Float[Tensor, "B T i j k"]:
-    """Return a Gaussian around each point on the grid of feature cells, summing to one.
-
-    Cell c along an axis of stride s covers the voxels s c to s c + s - 1, so its centre is at
-    voxel s c + (s - 1) / 2.
-
-    Args:
-        points: Voxel indices (i, j, k) of each target; anything finite where unknown.
-        shape: Voxels of the volume along each axis.
-        cells: Feature cells along each axis.
-        sigma_voxels: Standard deviation along each axis; at least half a cell is used.
-    """
-    logits: list[Tensor] = []
-    for axis, stride in enumerate(cell_strides(shape, cells)):
-        centres = torch.arange(cells[axis], device=points.device) * stride + (stride - 1) / 2
-        sigma = max(float(sigma_voxels[axis]), stride / 2)
-        logits.append(-0.5 * ((centres - points[..., axis, None]) / sigma) ** 2)
-    i, j, k = (logit.softmax(dim=-1) for logit in logits)
-    return i[..., :, None, None] * j[..., None, :, None] * k[..., None, None, :]
-
-
-def guidance_loss(
-    attention: Float[Tensor, "B T i j k"],
-    points: Float[Tensor, "B T 3"],
-    has_point: Bool[Tensor, "B T"],
-    *,
-    shape: Sequence[int],
-    sigma_voxels: Sequence[float] = (2.0, 6.0, 6.0),
-) -> Float[Tensor, ""]:
-    """Return the divergence of each attention map from a Gaussian around its known point.
-
-    It is the cross-entropy less the entropy of the Gaussian: 0 where the map equals it.
-
-    Args:
-        attention: Where each target was looked for; sums to one over the cells.
-        points: Voxel indices (i, j, k) of each target.
-        has_point: Where a point is known.
-        shape: Voxels of the volume along i, j, k.
-        sigma_voxels: Standard deviation of the Gaussian; see `guidance_target`.
-    """
-    known = torch.where(has_point[..., None], points, 0.0)
-    target = guidance_target(known, shape, attention.shape[2:], sigma_voxels=sigma_voxels)
-    tiny = torch.finfo(torch.float32).tiny
-    looked = attention.float().clamp_min(tiny).log()
-    divergence = (target * (target.clamp_min(tiny).log() - looked)).sum(dim=(2, 3, 4))
-    return masked_mean(divergence, has_point.to(divergence.dtype))
 
 
 def mirror_loss(

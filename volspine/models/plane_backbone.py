@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from volspine.errors import ConfigurationError
-from volspine.models.backbones import choose_norms, create_features
+from volspine.models.backbones import create_features
+from volspine.models.norms import choose_norms
 from volspine.models.weights import load_weights
 
 __all__ = ["PLANE_BACKBONES", "PlaneBackbone", "flatten_filters"]

@@ -8,7 +8,7 @@ cell of the map, with one learned query a target, "are you the place of this tar
 
 where x are the normalised features of a cell and u its position as sines and cosines (Vaswani et
 al., "Attention is all you need", 2017). The attention map is an output of its own: it can be shown,
-and it can be taught where to look (`losses.guidance_loss`).
+and it can be taught where to look (`guidance_loss`).
 
 Shapes:
     B  studies    F  features    D  width of query and key    T  targets    i j k  feature cells

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from volspine.anatomy import PROTOCOLS, TARGETS, Finding
-from volspine.models.losses import cell_strides
+from volspine.models.guidance import cell_strides
 from volspine.models.parts import (
     LINKS,
     Graded,

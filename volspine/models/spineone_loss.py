@@ -20,13 +20,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from volspine.models.losses import (
-    GradingLoss,
-    cell_strides,
-    check_weights,
-    guidance_target,
-    masked_mean,
-)
+from volspine.models.guidance import cell_strides, guidance_target, masked_mean
+from volspine.models.losses import GradingLoss, check_weights
 from volspine.models.parts import Graded
 from volspine.models.spineone_maps import CONDITION_OF
 

@@ -29,13 +29,8 @@ from torch import Tensor
 
 from volspine.anatomy import TARGETS, Finding
 from volspine.errors import ConfigurationError
-from volspine.models.losses import (
-    GradingLoss,
-    check_weights,
-    grade_loss,
-    guidance_loss,
-    masked_mean,
-)
+from volspine.models.guidance import guidance_loss, masked_mean
+from volspine.models.losses import GradingLoss, check_weights, grade_loss
 from volspine.models.parts import Graded
 from volspine.models.views_grader import SEEN_SHARE
 

@@ -6,7 +6,7 @@
 
 Every token hears all others from the first layer on, which no convolution does; what nearness means
 has to be learned. Two things make that possible with a few hundred studies: the queries are told
-where to look (`losses.guidance_loss`), and what is read there is read by one network for all levels
+where to look (`guidance_loss`), and what is read there is read by one network for all levels
 and both sides. Without `closer` it is the plain vision transformer.
 
 Shapes:

@@ -11,7 +11,6 @@ with `weights_only=True` and no class name in it is ever looked up:
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,15 +27,13 @@ from volspine.data.lightning import pl
 from volspine.data.splits import write_split
 from volspine.decide import frequencies
 from volspine.errors import ConfigurationError
-from volspine.jobs import write_text
 from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
 from volspine.models.mirror import mirror_targets, mirror_volume
 from volspine.models.parts import Graded, Marks
-from volspine.report.evaluation_page import evaluation_page
 from volspine.tasks.craft import Craft, lay_channels_last
-from volspine.tasks.evaluation import Evaluation, Known, evaluate, places_csv, predictions_csv
-from volspine.tasks.evaluation_page import are_phantoms, judged_test, numbers_of_test
+from volspine.tasks.evaluation import Evaluation, Known, evaluate
+from volspine.tasks.evaluation_page import are_phantoms
 from volspine.tasks.hearing import Hearing, Said
 from volspine.tasks.mixing import Mix, draw_mix, mixed_losses, mixed_volume, partners_of
 from volspine.tasks.plain import (
@@ -46,6 +43,7 @@ from volspine.tasks.plain import (
     plain_arguments,
 )
 from volspine.tasks.schedule import Schedule
+from volspine.tasks.tested import write_test
 from volspine.types import FloatArray
 
 __all__ = ["CHECKPOINT_KEY", "GradingTask"]
@@ -272,17 +270,15 @@ class GradingTask(pl.LightningModule):
         return hearing.said().known if batches else None
 
     def _write(self, result: Evaluation, said: Said) -> None:
-        folder = self._folder()
-        seen = sum(_fingerprint(key) in set(self._trained_on) for key in said.keys)
-        known = {} if self.known is None else {"frequencies_of_training": self.known.tolist()}
-        judged = judged_test(said, result, is_phantom=are_phantoms(self._data()))
-        metrics = {**result.to_dict(), **numbers_of_test(judged), "studies_seen_in_training": seen}
-        metrics |= {"data": self._recipe(), **known}
-        write_text(folder / "test_metrics.json", json.dumps(metrics, indent=1) + "\n")
-        write_text(folder / "evaluation.html", evaluation_page(judged))
-        write_text(folder / "test_predictions.csv", predictions_csv(*said[:3]))
-        if said.places is not None:
-            write_text(folder / "test_places.csv", places_csv(said.places, said.keys))
+        trained_on = set(self._trained_on)
+        also = {
+            "studies_seen_in_training": sum(_fingerprint(key) in trained_on for key in said.keys),
+            "data": self._recipe(),
+        }
+        if self.known is not None:
+            also["frequencies_of_training"] = self.known.tolist()
+        is_phantom = are_phantoms(self._data())
+        write_test(self._folder(), result, said, is_phantom=is_phantom, also=also)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in what prediction needs, as plain data."""

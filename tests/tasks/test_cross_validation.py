@@ -8,6 +8,7 @@ import torch
 
 from tests.data.test_splits import studies
 from tests.metrics.test_likelihood import reports
+from volspine.anatomy import Finding
 from volspine.errors import ConfigurationError, VolspineError, WeightsError
 from volspine.tasks.cross_validation import CrossValidation, Plan
 from volspine.tasks.cv_summary import checkpoint_temperature, summarise
@@ -15,6 +16,7 @@ from volspine.tasks.evaluation import predictions_csv
 from volspine.tasks.out_of_fold import read_oof
 
 RECIPE = {"model": {"lr": 1}, "trainer": {"max_epochs": 2, "default_root_dir": "a"}}
+WHEN = ("before", "after", "change")
 EVERYONE = studies([n % 26 for n in range(12)])
 
 
@@ -132,13 +134,18 @@ def test_a_summary_holds_every_study_once_and_says_what_calibration_is_worth(tmp
     calibration = json.loads((tmp_path / "calibration.json").read_text())
     assert len(calibration["temperature"]) == 25
     effect = calibration["effect_out_of_fold"]
-    assert effect["low"] <= effect["gain"] <= effect["high"]
+    assert set(effect) == {"all", *(finding.name.lower() for finding in Finding)}
+    for name in ("likelihood_loss", "brier", "calibration_error"):
+        before, after, change = (effect["all"][name][when] for when in WHEN)
+        assert change[0] == pytest.approx(after[0] - before[0], abs=2e-6)
+        assert change[1] <= change[0] <= change[2]
     assert "12 studies in 3 folds" in calibration["fitted_on"]
     assert summary.fold_scores == (0.5, 0.5, 0.5)
     assert json.loads((tmp_path / "metrics.json").read_text())["studies"] == 12
     rows = (tmp_path / "label_noise.csv").read_text().splitlines()
     assert len(rows) == 1 + len(summary.noise)
-    assert "out of fold" in str(summary)
+    for words in ("out of fold", "- ln p of a label", "calibration error"):
+        assert words in str(summary)
 
 
 def test_a_damaged_checkpoint_of_a_fold_is_refused(tmp_path):

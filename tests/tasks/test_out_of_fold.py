@@ -9,7 +9,7 @@ from volspine.anatomy import MIRRORED_INDEX, TARGETS, Finding
 from volspine.data.folds import deal_folds
 from volspine.errors import TableError
 from volspine.metrics.calibration import fit_temperature, tempered
-from volspine.metrics.likelihood import likelihood_gain
+from volspine.metrics.headline import calibration_change
 from volspine.tasks.evaluation import predictions_csv
 from volspine.tasks.out_of_fold import OutOfFold, gather, member_weights, read_oof, write_oof
 
@@ -102,8 +102,9 @@ def test_a_row_that_is_no_distribution_or_no_grade_is_refused(tmp_path, row):
 def test_each_fold_is_calibrated_by_the_others_and_becomes_likelier():
     said = too_bold()
     report = said.calibrated()
-    gain = likelihood_gain(said.probabilities, report, said.grades)
-    assert gain.low > 0
+    change = calibration_change(said.probabilities, report, said.grades)["all"]
+    assert change["likelihood_loss"][2].high < 0
+    assert change["calibration_error"][2].high < 0
     heat = fit_temperature(said.log_probs[said.fold == 2], said.grades[said.fold == 2])
     assert heat[0] > 1.2
     # Labels of the first fold say nothing about how it is calibrated.

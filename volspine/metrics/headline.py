@@ -42,6 +42,7 @@ __all__ = [
     "HEADLINE_LEVEL",
     "LOWER_IS_BETTER",
     "MEASURES",
+    "CalibrationChange",
     "Columns",
     "calibration_change",
     "headline",
@@ -73,6 +74,10 @@ _LEAST = 1e-15  # Of a probability, so that one label costs no infinite loss.
 
 Columns = Mapping[str, Mapping[str, FloatArray]]
 """For each of `GROUPS` each measure of the studies and then of every draw, (1 + R,)."""
+
+
+CalibrationChange = Mapping[str, Mapping[str, tuple[Estimate, Estimate, Estimate]]]
+"""By group, and then measure: before, after, and after - before."""
 
 
 def headline(
@@ -129,7 +134,7 @@ def calibration_change(
     *,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, dict[str, tuple[Estimate, Estimate, Estimate]]]:
+) -> CalibrationChange:
     """Return likelihood loss, Brier score and calibration error before, after, and after - before.
 
     Below zero the later is better; the interval of the difference is paired.

@@ -12,6 +12,7 @@ Shapes:
 
 import json
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from volspine.anatomy import TARGETS, Finding
 from volspine.decide import frequencies
 from volspine.errors import WeightsError
 from volspine.jobs import write_text
+from volspine.metrics.headline import CalibrationChange, calibration_change
+from volspine.metrics.intervals import Estimate
 from volspine.metrics.label_noise import Suspect, label_noise_csv, suspects
-from volspine.metrics.likelihood import LikelihoodGain, likelihood_gain
 from volspine.tasks.cross_validation import METRICS, PREDICTIONS, CrossValidation
 from volspine.tasks.evaluation import Evaluation, evaluate
 from volspine.tasks.out_of_fold import OutOfFold, gather, member_weights, write_oof
@@ -34,6 +36,7 @@ from volspine.types import FloatArray
 __all__ = ["Summary", "checkpoint_temperature", "summarise"]
 
 _SURE = 0.1
+_TOLD = {"likelihood_loss": "- ln p of a label:", "calibration_error": "calibration error:"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ class Summary:
         said: What was said of every study while it was held out.
         calibrated: Probabilities at the temperatures that the other folds ask for, (N, T, K).
         temperature: That all folds ask for, (T,).
-        gain: What calibration is worth in likelihood.
+        change: What the temperatures change, of all targets and of each finding.
         evaluation: Of the calibrated probabilities.
         fold_scores: The challenge's score of each fold's model on its own held-out studies.
         noise: Labels that look like mistakes, the worst first.
@@ -53,7 +56,7 @@ class Summary:
     said: OutOfFold
     calibrated: FloatArray
     temperature: FloatArray
-    gain: LikelihoodGain
+    change: CalibrationChange
     evaluation: Evaluation
     fold_scores: tuple[float, ...]
     noise: tuple[Suspect, ...]
@@ -69,7 +72,8 @@ class Summary:
             [
                 f"folds: {scores}",
                 f"out of fold, calibrated: {self.evaluation}",
-                f"temperatures: {heats}; {self.gain}",
+                f"temperatures: {heats}",
+                *(f"{name} {_told(self.change['all'][kept])}" for kept, name in _TOLD.items()),
                 f"labels of less than {_SURE:.0%} probability: {doubted}",
             ]
         )
@@ -96,7 +100,13 @@ class Summary:
         return {
             "temperature": self.temperature.tolist(),
             "fitted_on": f"out-of-fold predictions of {studies} studies in {folds} folds",
-            "effect_out_of_fold": self.gain.to_dict(),
+            "effect_out_of_fold": {
+                group: {
+                    name: dict(zip(("before", "after", "change"), _rounded(three), strict=True))
+                    for name, three in measures.items()
+                }
+                for group, measures in self.change.items()
+            },
         }
 
 
@@ -119,7 +129,7 @@ def summarise(validation: CrossValidation, *, seed: int = 0) -> Summary:
         said=said,
         calibrated=calibrated,
         temperature=said.temperature(),
-        gain=likelihood_gain(said.probabilities, calibrated, said.grades, seed=seed),
+        change=calibration_change(said.probabilities, calibrated, said.grades, seed=seed),
         # The prior knows the frequencies of all labels, which no fold's model did.
         evaluation=evaluate(calibrated, said.grades, frequencies(said.grades), seed=seed),
         fold_scores=tuple(_score(run / METRICS) for run in runs),
@@ -149,6 +159,19 @@ def checkpoint_temperature(path: Path) -> FloatArray:
 def _score(path: Path) -> float:
     found = json.loads(path.read_text(encoding="utf-8"))
     return float(found["score"])
+
+
+def _told(three: Sequence[Estimate]) -> str:
+    before, after, change = three
+    return (
+        f"{before.value:.4f} before the temperatures, {after.value:.4f} after, change "
+        f"{change.value:+.4f} (95 % {change.low:+.4f} to {change.high:+.4f})"
+    )
+
+
+def _rounded(three: Sequence[Estimate]) -> list[list[float | None]]:
+    # JSON has no word for what is not defined, such as a finding without any label.
+    return [[None if np.isnan(x) else round(x, 6) for x in one] for one in three]
 
 
 def _first(finding: Finding) -> int:

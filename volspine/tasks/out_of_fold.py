@@ -27,7 +27,7 @@ from volspine.decide import frequencies
 from volspine.errors import TableError
 from volspine.jobs import write_text
 from volspine.metrics.calibration import fit_temperature, tempered
-from volspine.metrics.likelihood import likelihood_gain
+from volspine.metrics.likelihood import likelihood_loss
 from volspine.types import FloatArray, IntArray
 
 __all__ = ["OOF_COLUMNS", "OutOfFold", "gather", "member_weights", "read_oof", "write_oof"]
@@ -92,8 +92,8 @@ def member_weights(said: OutOfFold) -> FloatArray:
             truth = said.grades[mine][:, ours]
             if (truth >= 0).any():
                 report = said.probabilities[mine][:, ours]
-                gain = likelihood_gain(prior[:, ours], report, truth, resamples=1)
-                gains[place, ours] = max(gain.before - gain.after, 0.0)
+                gain = likelihood_loss(prior[:, ours], truth) - likelihood_loss(report, truth)
+                gains[place, ours] = max(gain, 0.0)
     total = gains.sum(axis=0)
     even = np.full_like(gains, 1 / len(numbers))
     return np.where(total > 0, gains / np.where(total > 0, total, 1), even)

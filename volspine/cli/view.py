@@ -5,31 +5,18 @@ the file's name says what is written.
 """
 
 import argparse
-import contextlib
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.cli import view_heat
+from volspine.cli.view_input import ReadView, read_view
 from volspine.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from volspine.dicom.study import Study
-    from volspine.grades import StudyGrades
-    from volspine.viewer.heat import Heat
     from volspine.viewer.scene import Scene
 
 __all__ = ["add_arguments", "run"]
-
-
-class _Read(NamedTuple):
-    """What there is to show: a study, its grades, what is said of them, and what one looked at."""
-
-    study: "Study"
-    grades: "StudyGrades | None"
-    notes: tuple[str, ...]
-    heat: "Heat | None" = None
 
 
 _ENDINGS = (".png", ".html", ".ply")
@@ -39,7 +26,10 @@ _DISPLAY_REMEDY = "save a picture or a page instead: --save view.png, or --save 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `volspine view`."""
     parser.add_argument(
-        "study", type=Path, metavar="STUDY", help="a study folder, a zip, or a NIfTI file"
+        "study",
+        type=Path,
+        metavar="STUDY",
+        help="a study folder, a zip, a NIfTI file, or STORE/<study> of a volspine prepare store",
     )
     parser.add_argument(
         "--mode",
@@ -52,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--grades",
         type=Path,
         metavar="result.json",
-        help="draw the grades in: a result of volspine predict, or a phantom's truth",
+        help="draw the grades in: a result of volspine predict or its folder, or a phantom's truth",
     )
     parser.add_argument(
         "--save",
@@ -90,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         VolspineError: If the study, the grades or the display are not usable.
     """
     _check(arguments)
-    read = _read(arguments)
+    read = read_view(arguments)
     if arguments.mode == "slices":
         _slices(arguments, read)
         return 0
@@ -131,40 +121,11 @@ def _check(arguments: argparse.Namespace) -> None:
         )
 
 
-def _read(arguments: argparse.Namespace) -> _Read:
-    from volspine.dicom.nifti import is_nifti
-    from volspine.dicom.reading import read_study
-    from volspine.grades import RESEARCH_USE
-    from volspine.report.manifest import notices
-
-    # What a NIfTI file shows must be said; a DICOM study knows, and the option only selects.
-    protocol = arguments.protocol if is_nifti(arguments.study.name) else None
-    study = read_study(arguments.study, protocol=protocol)
-    if arguments.saliency is not None:
-        grades, heat = view_heat.heat_of(study, arguments)
-        return _Read(study, grades, notices(grades), heat)
-    if arguments.grades is None:
-        return _Read(study, None, (RESEARCH_USE,))
-    return _Read(study, *_grades(arguments.grades))
-
-
-def _grades(path: Path) -> "tuple[StudyGrades, tuple[str, ...]]":
-    from volspine.grades import RESEARCH_USE
-    from volspine.report.manifest import notices, read_manifest
-    from volspine.viewer.truth import is_truth, read_truth
-
-    with contextlib.suppress(OSError, ValueError):  # What is wrong, read_manifest says.
-        if is_truth(json.loads(path.read_text(encoding="utf-8"))):
-            return read_truth(path), (RESEARCH_USE, "Drawn in: the truth of a synthetic study.")
-    grades = read_manifest(path)
-    return grades, notices(grades)
-
-
 def _protocol(arguments: argparse.Namespace) -> Protocol | None:
     return None if arguments.protocol is None else Protocol(arguments.protocol)
 
 
-def _scene(arguments: argparse.Namespace, read: _Read) -> "Scene":
+def _scene(arguments: argparse.Namespace, read: ReadView) -> "Scene":
     from dataclasses import replace
 
     from volspine.viewer.build import point_scene, voxel_scene
@@ -203,7 +164,7 @@ def _save(arguments: argparse.Namespace, scene: "Scene") -> None:
         write_bytes(arguments.save, scene_ply(scene))
 
 
-def _slices(arguments: argparse.Namespace, read: _Read) -> None:
+def _slices(arguments: argparse.Namespace, read: ReadView) -> None:
     from volspine.jobs import write_bytes, write_text
     from volspine.viewer.page import picture_html
     from volspine.viewer.slices import slices_png

@@ -23,6 +23,7 @@ import torch
 
 from volspine.anatomy import LEVELS, PROTOCOLS, TARGETS, Protocol, Target
 from volspine.errors import InputError
+from volspine.inference.agreement import look_facts
 from volspine.inference.coverage import why_set_aside
 from volspine.inference.doubt import Impression, pictures_of
 from volspine.inference.doubt_record import DoubtRecord, warnings_of
@@ -73,6 +74,7 @@ class LevelReader:
             device = self.members.device
             variants = [both_images(crops, device, move_mm=move) for move in moves]
             said, features = self._ask(both, variants)
+        facts["looks"] = look_facts(said.samples, reasons)
         if self.doubt is not None:
             with run.timings.measure("doubt"):
                 graded = [t for t, reason in enumerate(reasons) if not reason]
@@ -208,10 +210,12 @@ def _crop_facts(crops: StudyCrops, sources: Sources) -> dict[str, Any]:
             target, view = TARGETS[token.target], VIEWS[token.view]
             source = sources[number][PROTOCOLS.index(view.protocol)]
             if target.level is level and source.slices and not source.reason:
-                shown = facts[level.value][view.protocol.value].setdefault("slices", {})
-                shown[target.condition.term] = [
+                facts_of_view = facts[level.value][view.protocol.value]
+                facts_of_view.setdefault("slices", {})[target.condition.term] = [
                     source.slices[d] for d in token.slices if 0 <= d < len(source.slices)
                 ]
+                side = round(view.pixels * view.pixel_mm, 2)
+                facts_of_view.setdefault("side_mm", {})[target.condition.term] = side
     return facts
 
 

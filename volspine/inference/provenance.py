@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from volspine.anatomy import PROTOCOLS
+from volspine.data.cache import PREPROCESSING_VERSION
 from volspine.dicom.study import Series, Study
 from volspine.inference.bundle import Bundle
+from volspine.inference.temperature_file import by_condition
 from volspine.volume.grid import Grid
 
 __all__ = ["Timings", "Use", "grid_facts", "model_facts", "study_facts"]
@@ -47,6 +49,10 @@ def model_facts(bundle: Bundle) -> dict[str, Any]:
         "held_out": dict(card.held_out),
         "weights_sha256": card.weights_sha256,
         "members": len(bundle.graders),
+        "preprocessing": PREPROCESSING_VERSION,
+        "temperature": by_condition(card.temperature),
+        **({"calibrated_on": card.calibrated_on} if card.calibrated_on else {}),
+        **({"localizer": dict(card.localizer)} if card.localizer else {}),
     }
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
+from volspine.inference.agreement import look_facts
 from volspine.inference.coverage import missing_views, reasons_not_shown
 from volspine.inference.levels import level_shift
 from volspine.inference.members import Members, Said
@@ -25,7 +26,6 @@ from volspine.inference.run import Answer, Run
 from volspine.inference.shown import Unseen, as_seen, mean_look, unseen_targets, why_unseen
 from volspine.inference.variants import check_variants, grid_shifts
 from volspine.models.mirror import mirror_volume
-from volspine.types import FloatArray
 from volspine.volume.grid import Grid
 from volspine.volume.sample import SampledStudy, Sampling, sample_study
 
@@ -64,8 +64,9 @@ class StudyReader:
             return Answer(reasons, nothing, uses, grid_facts(sampled.grid))
         with run.timings.measure("grade"):
             said = self._ask([sampled, *self._variants(run, sampled.grid)])
-        found, reasons = _renamed(run, said, reasons, _unseen(said, sampled, missing), unread)
-        return Answer(reasons, found, uses, grid_facts(sampled.grid))
+        said, reasons = _renamed(run, said, reasons, _unseen(said, sampled, missing), unread)
+        facts = {**grid_facts(sampled.grid), "looks": look_facts(said.samples, reasons)}
+        return Answer(reasons, said.probabilities, uses, facts)
 
     def _asked(self, not_shown: Sequence[str]) -> tuple[str, ...]:
         """Return why targets are not graded, those that the networks are not for among them."""
@@ -94,14 +95,16 @@ def _renamed(
     not_shown: Sequence[str],
     unseen: Sequence[Unseen],
     unread: Container[Protocol],
-) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return probabilities and reasons with the levels named as asked for."""
+) -> tuple[Said, tuple[str, ...]]:
+    """Return what is said, and reasons, with the levels named as asked for."""
     shift = level_shift(run.how.shift_levels)
     reasons = tuple(
         shift.reason if s is None else not_shown[s] or why_unseen(target, unseen[s], unread)
         for target, s in zip(TARGETS, shift.source, strict=True)
     )
-    return said.probabilities[[s or 0 for s in shift.source]], reasons
+    source = [s or 0 for s in shift.source]
+    probabilities, samples = said.probabilities[source], said.samples[:, source]
+    return said._replace(probabilities=probabilities, samples=samples), reasons
 
 
 def _unseen(said: Said, sampled: SampledStudy, missing: Container[Protocol]) -> Sequence[Unseen]:

@@ -152,6 +152,23 @@ def test_it_runs_from_fit_to_test_at_a_tiny_size(path, root, tmp_path, capsys):
     assert 0 < metrics["score"] < 5
 
 
+def crafted(path):
+    """Return options for the precision that the recipe does not use, and channels last."""
+    used = yaml.safe_load(path.read_text())["trainer"]["precision"]
+    other = "32-true" if used == "bf16-mixed" else "bf16-mixed"
+    return [f"--trainer.precision={other}", "--model.craft.channels_last=true"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", GRADERS, ids=GRADER_NAMES)
+def test_it_takes_a_step_in_the_other_precision_with_channels_last(path, root, tmp_path, capsys):
+    common = ["-c", str(path), f"--data.root={root}", *TINY, *crafted(path)]
+    common += [f"--trainer.default_root_dir={tmp_path / 'run'}"]
+    assert main(["fit", *common]) == 0, capsys.readouterr().err
+    kept = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert all(bool(weights.isfinite().all()) for weights in kept.state.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", LOCALIZERS, ids=LOCALIZER_NAMES)
 def test_a_localizer_runs_from_fit_to_test_at_a_tiny_size(path, tmp_path, monkeypatch, capsys):
@@ -172,7 +189,7 @@ def test_a_level_grader_runs_from_fit_to_test_at_a_tiny_size(path, tmp_path, mon
     common = ["-c", str(path), f"--data.crops={tmp_path / 'crops'}", *TINY_LEVEL_GRADER]
     common += [f"--trainer.default_root_dir={tmp_path / 'run'}"]
     assert main(["fit", *common]) == 0, capsys.readouterr().err
-    again = [*common, "--ckpt_path=last", "--trainer.max_steps=2"]
+    again = [*common, *crafted(path), "--ckpt_path=last", "--trainer.max_steps=2"]
     assert main(["fit", *again]) == 0, capsys.readouterr().err
     assert main(["test", *common, "--ckpt_path=best"]) == 0, capsys.readouterr().err
     metrics = json.loads((tmp_path / "run" / "test_metrics.json").read_text())

@@ -38,7 +38,7 @@ def train(mode, processes, folder, repository, *more):
     return json.loads((folder / name).read_text())
 
 
-@pytest.mark.parametrize("mode", ["study"])
+@pytest.mark.parametrize("mode", ["study", "level"])
 def test_two_processes_have_the_loss_and_the_weights_of_one(mode, folder, repository):
     one, two = (train(mode, processes, folder, repository) for processes in (1, 2))
     assert len(one["losses"]) == 4
@@ -48,3 +48,11 @@ def test_two_processes_have_the_loss_and_the_weights_of_one(mode, folder, reposi
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
     np.testing.assert_allclose(two["weights"], one["weights"], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(two["scores"], one["scores"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["study", "level"])
+def test_two_processes_go_on_in_the_middle_of_an_epoch(mode, folder, repository):
+    whole = train(mode, 2, folder, repository)
+    rest = train(mode, 2, folder, repository, str(folder / f"{mode}_2/step=3.ckpt"))
+    assert rest["seen"] == whole["seen"][3:]
+    assert rest["weights"] == whole["weights"]

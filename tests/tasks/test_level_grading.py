@@ -16,12 +16,13 @@ from volspine.data.datamodule import RsnaDataModule
 from volspine.data.level_datamodule import LevelCrops
 from volspine.data.level_people import CropDraws, CropPeople
 from volspine.data.lightning import ModelCheckpoint, pl
-from volspine.errors import ConfigurationError
+from volspine.errors import ConfigurationError, VolspineError
 from volspine.metrics.calibration import BOUNDS, fit_temperature
 from volspine.models.level_loss import LevelLoss
 from volspine.models.mirror import mirror_patches, mirror_targets
 from volspine.tasks.averaging import RunningAverage
 from volspine.tasks.callbacks import ema_step
+from volspine.tasks.craft import Craft
 from volspine.tasks.grading import GradingTask
 from volspine.tasks.level_grading import LevelGradingTask
 from volspine.tasks.schedule import Schedule
@@ -220,3 +221,25 @@ def test_a_recipe_or_an_option_that_names_a_level_grader_is_of_level_mode(tmp_pa
     path.write_text("model: {grader: {class_path: volspine.models.grader.StudyGrader}}")
     kind = kind_of(["fit", "--config", str(path)])
     assert (kind.task, kind.data) == (GradingTask, RsnaDataModule)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_a_loss_that_is_no_number_stops_with_step_and_studies_also_where_they_are_mixed(
+    data, tmp_path, mixup
+):
+    class Poisoned(TinyLevelGrader):
+        calls = 0
+
+        def forward(self, patches):
+            self.calls += self.training
+            graded = super().forward(patches)
+            return graded._replace(log_probs=graded.log_probs / (self.calls < 2))
+
+    module = task(grader=Poisoned, craft=Craft(mixup=mixup))
+    with pytest.raises(VolspineError, match=r"is -?(nan|inf) at step 1, in") as caught:
+        trainer(tmp_path).fit(module, datamodule=data)
+    assert caught.value.code == "VS-TRN-001"
+    named = str(caught.value).partition("in studies ")[2].partition(";")[0].split(",")
+    assert len(named) == 3
+    assert all(("rsna_like" in name or "probe" in name) for name in named)
+    assert all(torch.isfinite(p).all() for p in module.parameters())

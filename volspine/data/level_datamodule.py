@@ -42,8 +42,8 @@ _PEOPLE, _DRAWS, _LOOKS, _SPLIT = CropPeople(), CropDraws(), Looks(), SplitPlan(
 class LevelCrops(pl.LightningDataModule):
     """Loaders over the crops of one folder.
 
-    With several processes (DDP) each sees other studies by itself, so a recipe for several says
-    `use_distributed_sampler: false`.
+    With several processes (DDP) they take turns: a step of all of them sees what one process would
+    with as many times the batch.
 
     Args:
         crops: Folder of the crops; made and filled if need be.

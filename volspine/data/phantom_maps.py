@@ -105,8 +105,8 @@ _PEOPLE, _DRAWS = People(), Draws()
 class PhantomMaps(pl.LightningDataModule):
     """Loaders over the tissue maps of one folder.
 
-    With several processes (DDP) each sees other pictures by itself, so a recipe for several says
-    `use_distributed_sampler: false`.
+    With several processes (DDP) they take turns: a step of all of them sees what one process would
+    with as many times the batch.
 
     Args:
         maps: Folder of the maps; made and filled if need be.

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from volspine.data.lightning import pl
@@ -45,8 +45,10 @@ def sets_of(stage: str | None) -> tuple[str, ...]:
     return needed.get(stage or "", SETS)
 
 
-class StepSampler(Sampler[Place]):
+class StepSampler(DistributedSampler[Place]):
     """Every person once a round, in an order that depends on seed and round alone.
+
+    It is a sampler for several processes, so Lightning leaves it as it is.
 
     Args:
         size: Number of people.
@@ -59,7 +61,9 @@ class StepSampler(Sampler[Place]):
     def __init__(
         self, size: int, *, length: int, seed: int, start: Callable[[], tuple[int, int]]
     ) -> None:
+        # Not the parent's: it would ask for a process group, which the run already knows.
         self._size, self._length, self._seed, self._start = size, length, seed, start
+        self.epoch = 0
 
     def __len__(self) -> int:
         return self._length
@@ -100,7 +104,8 @@ def training_order(data: pl.LightningDataModule, size: int, *, draws: Turns) -> 
         size: Number of people.
         draws: How they are fetched.
     """
-    steps = draws.steps or max(size // draws.batch_size, 1)
+    processes = 1 if data.trainer is None else int(data.trainer.world_size)
+    steps = draws.steps or max(size // (draws.batch_size * processes), 1)
     return StepSampler(
         size,
         length=steps * draws.batch_size,

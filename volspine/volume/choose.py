@@ -45,7 +45,7 @@ class Candidate:
     @property
     def size(self) -> int:
         """Voxels of the grid that it covers."""
-        return int(self.inside.sum())
+        return int(np.count_nonzero(self.inside))
 
     @property
     def drawbacks(self) -> tuple[bool, ...]:

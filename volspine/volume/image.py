@@ -18,7 +18,7 @@ from volspine.types import BoolArray, FloatArray, VoxelArray
 if TYPE_CHECKING:
     import torchio
 
-__all__ = ["label_map", "resample", "scalar_image"]
+__all__ = ["label_map", "resample", "resample_where", "scalar_image"]
 
 
 def scalar_image(voxels: VoxelArray, affine_lps: FloatArray) -> "torchio.ScalarImage":
@@ -70,20 +70,53 @@ def resample(
     Returns:
         Shape (X, Y, Z).
     """
+    source = _itk().GetImageFromArray(_with_edge(voxels))
+    source.SetOrigin((-1.0, -1.0, -1.0))
+    resampled = _resampled(source, source_from_target, shape)
+    return np.array(_view(resampled))
+
+
+def resample_where(
+    out: VoxelArray, voxels: VoxelArray, source_from_target: FloatArray, inside: BoolArray
+) -> None:
+    """Interpolate voxels linearly on another lattice, and keep what lies inside.
+
+    Args:
+        out: Shape (X, Y, Z); written where `inside` holds.
+        voxels: Shape (I, J, K).
+        source_from_target: As for `resample`.
+        inside: Shape (X, Y, Z); nowhere further out than half a voxel.
+    """
+    source = _itk().GetImageFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)))
+    shape = (out.shape[0], out.shape[1], out.shape[2])
+    resampled = _resampled(source, source_from_target, shape)
+    np.copyto(out, _view(resampled), where=inside)
+
+
+def _itk() -> Any:
     import SimpleITK
 
-    itk: Any = SimpleITK  # Its stubs type nothing.
-    source = itk.GetImageFromArray(_with_edge(voxels))
-    source.SetOrigin((-1.0, -1.0, -1.0))
-    transform = itk.AffineTransform(
-        source_from_target[:3, :3].ravel().tolist(), source_from_target[:3, 3].tolist()
-    )
+    return SimpleITK  # Its stubs type nothing.
+
+
+def _resampled(source: Any, source_from_target: FloatArray, shape: tuple[int, int, int]) -> Any:
+    """Return an image whose axes run backwards, so that its memory is that of an array (X, Y, Z).
+
+    ITK's first axis is the one whose voxels are neighbours in memory, NumPy's the last.
+    """
+    itk = _itk()
+    backwards = source_from_target[:3, 2::-1]
+    transform = itk.AffineTransform(backwards.ravel().tolist(), source_from_target[:3, 3].tolist())
     resampler = itk.ResampleImageFilter()
-    resampler.SetSize([int(n) for n in shape])
+    resampler.SetSize([int(n) for n in shape[::-1]])
     resampler.SetTransform(transform)
     resampler.SetInterpolator(itk.sitkLinear)
-    resampled = resampler.Execute(source)
-    return np.asarray(itk.GetArrayFromImage(resampled).transpose(2, 1, 0), dtype=np.float32)
+    return resampler.Execute(source)
+
+
+def _view(image: Any) -> VoxelArray:
+    """Return the voxels of an image, (X, Y, Z), as long as the image lives."""
+    return np.asarray(_itk().GetArrayViewFromImage(image), dtype=np.float32)
 
 
 def _with_edge(voxels: VoxelArray) -> VoxelArray:

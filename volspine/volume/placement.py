@@ -16,6 +16,7 @@ import numpy as np
 
 from volspine.geometry.stack import Stack
 from volspine.types import BoolArray, FloatArray
+from volspine.volume.reach import BORDER
 
 __all__ = ["MAX_GAP", "even_affine", "measured", "nominal_step_mm", "uneven_index"]
 
@@ -24,9 +25,6 @@ MAX_GAP = 2.5
 
 _EVEN_MM = 0.02
 """Largest distance of a slice from its place in an even pile that still counts as even."""
-
-_BORDER = 1e-3
-"""In voxels: what rounding in a file may shift a border that is still inside."""
 
 
 def even_affine(stack: Stack) -> FloatArray | None:
@@ -64,10 +62,10 @@ def measured(index_from_grid: FloatArray, size: int, shape: tuple[int, int, int]
     """
     index = np.full((1, 1, 1), index_from_grid[3] - (size - 1) / 2)
     for axis, coefficient in enumerate(index_from_grid[:3]):
-        if abs(coefficient) * shape[axis] > _BORDER * 1e-3:
+        if abs(coefficient) * shape[axis] > BORDER * 1e-3:
             ruler = np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(3)])
             index = index + coefficient * ruler
-    return np.asarray(size / 2 + _BORDER - np.abs(index), dtype=np.float64)
+    return np.asarray(size / 2 + BORDER - np.abs(index), dtype=np.float64)
 
 
 def uneven_index(stack: Stack, points_mm: FloatArray) -> tuple[FloatArray, BoolArray]:
@@ -96,7 +94,7 @@ def uneven_index(stack: Stack, points_mm: FloatArray) -> tuple[FloatArray, BoolA
         index[:, axis] = points_mm @ to_plane[axis] - start
     columns, rows, slices = stack.shape
     half = np.array([columns, rows, slices]) / 2
-    inside = np.abs(index - (half - 0.5)) <= half + _BORDER
+    inside = np.abs(index - (half - 0.5)) <= half + BORDER
     return index, inside.all(axis=1) & ~between
 
 
@@ -109,7 +107,7 @@ def _slice_index(
     below = np.clip(np.floor(k).astype(np.int64) + 1, 0, len(heights) - 2)
     low, high = heights[below], heights[below + 1]
     wide = high - low > MAX_GAP * step
-    reach = step * (0.5 + _BORDER)
+    reach = step * (0.5 + BORDER)
     between = wide & (height - low > reach) & (high - height > reach)
     return np.where(wide, np.rint(k), k), between
 

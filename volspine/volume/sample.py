@@ -28,9 +28,10 @@ from volspine.volume.choose import Candidate, ranked, why_first
 from volspine.volume.cloud_grid import grid_of_series
 from volspine.volume.frames import in_one_frame, series_apart
 from volspine.volume.grid import Grid, coverage_mm, graded_stacks
-from volspine.volume.image import resample
+from volspine.volume.image import resample_where
 from volspine.volume.normalize import normalize as normalized
 from volspine.volume.placement import even_affine, measured, uneven_index
+from volspine.volume.reach import reached, rim_of
 
 __all__ = [
     "SAMPLINGS",
@@ -167,15 +168,19 @@ def _layer(
     used: list[str] = []
     first_size = 0
     for candidate in order:
-        new = candidate.inside & ~mask
-        gain = int(new.sum())
+        new = candidate.inside & ~mask if used else candidate.inside
+        gain = int(np.count_nonzero(new))
         if gain == 0 or (used and gain < MIN_GAIN * first_size):
             continue
         values = candidate.values
-        image[new] = (normalized(values, candidate.inside) if normalize else values)[new]
-        mask |= new
+        if normalize:
+            values = normalized(values, candidate.inside)
+        if used:
+            np.copyto(image, values, where=new)
+            mask = mask | new  # What the first measured is asked for once more.
+        else:
+            image, mask, first_size = values, candidate.inside, gain
         used.append(candidate.series.name)
-        first_size = first_size or gain
     return image, mask, Choice(protocol, tuple(used), _reason(used, order) + has_more * APART)
 
 
@@ -197,14 +202,15 @@ def sample_series(series: Series, grid: Grid) -> tuple[VoxelArray, BoolArray]:
     Returns:
         Raw values, float32, zero where not measured; and the mask; both (X, Y, Z).
     """
+    reaching = [(stack, part) for stack in series.stacks if (part := _covered_part(stack, grid))]
+    if len(reaching) == 1:
+        return sample_stack(reaching[0][0], grid)
     total = np.zeros(grid.shape, dtype=np.float32)
     weight = np.zeros(grid.shape, dtype=np.float32)
-    for stack in series.stacks:
-        part = _covered_part(stack, grid)
-        if part is None:
-            continue
+    for stack, part in reaching:
         values, share = _sample_part(stack, grid, part)
-        total[part] += values * share
+        values *= share
+        total[part] += values
         weight[part] += share
     mask = weight > 0
     np.divide(total, weight, out=total, where=mask)
@@ -220,10 +226,16 @@ def sample_stack(stack: Stack, grid: Grid) -> tuple[VoxelArray, BoolArray]:
     """Return one stack on a grid with a centre, and where it measured; both (X, Y, Z)."""
     values, mask = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
     part = _covered_part(stack, grid)
-    if part is not None:
-        values[part], share = _sample_part(stack, grid, part)
+    if part is None:
+        return values, mask
+    even = even_affine(stack)
+    if even is None:
+        values[part], share = _sample_uneven(stack, *_box(grid, part))
         mask[part] = share > 0
-    return np.where(mask, values, np.float32(0)), mask
+        values[~mask] = 0.0
+    else:
+        mask[part] = _sample_even(stack, even, grid, part, values[part])
+    return values, mask
 
 
 _Part = tuple[slice, slice, slice]
@@ -241,22 +253,38 @@ def _covered_part(stack: Stack, grid: Grid) -> _Part | None:
     return i, j, k
 
 
+def _box(grid: Grid, part: _Part) -> tuple[FloatArray, tuple[int, int, int]]:
+    """Return the affine of a part of a grid, index to LPS millimetres, and its shape."""
+    i, j, k = part
+    affine = grid.affine_lps @ _shift([i.start, j.start, k.start])
+    return affine, (i.stop - i.start, j.stop - j.start, k.stop - k.start)
+
+
+def _sample_even(
+    stack: Stack, even: FloatArray, grid: Grid, part: _Part, out: VoxelArray
+) -> BoolArray:
+    """Write the values of a stack of even slices into a part of a grid; return where they are."""
+    mm_from_part, shape = _box(grid, part)
+    index = np.asarray(np.linalg.solve(even, mm_from_part), dtype=np.float64)
+    inside = reached(index, stack.shape, shape)
+    resample_where(out, stack.voxels, index, inside)
+    rim, places = rim_of(inside, index, stack.shape)
+    if len(rim):
+        out[tuple(rim.T)] = map_coordinates(stack.voxels, places.T, order=1, mode="nearest")
+    return inside
+
+
 def _sample_part(stack: Stack, grid: Grid, part: _Part) -> tuple[VoxelArray, VoxelArray]:
     """Return values and their weights: 0 outside, 1 from one slice inside the stack's ends on."""
-    shape = (
-        part[0].stop - part[0].start,
-        part[1].stop - part[1].start,
-        part[2].stop - part[2].start,
-    )
-    mm_from_part = grid.affine_lps @ _shift([p.start for p in part])
+    mm_from_part, shape = _box(grid, part)
     even = even_affine(stack)
     if even is None:
         return _sample_uneven(stack, mm_from_part, shape)
-    index = np.asarray(np.linalg.solve(even, mm_from_part), dtype=np.float64)
-    column, row, depth = (measured(index[a], stack.shape[a], shape) for a in range(3))
-    weight = np.clip(depth - 0.5, _MIN_WEIGHT, 1.0) * (depth > 0)
-    inside = np.broadcast_to((column > 0) & (row > 0), shape)
-    return resample(stack.voxels, index, shape), (weight * inside).astype(np.float32)
+    values = np.zeros(shape, dtype=np.float32)
+    inside = _sample_even(stack, even, grid, part, values)
+    index = np.asarray(np.linalg.solve(even, mm_from_part)[2], dtype=np.float64)
+    weight = np.clip(measured(index, stack.shape[2], shape) - 0.5, _MIN_WEIGHT, 1.0)
+    return values, (weight * inside).astype(np.float32)
 
 
 def _sample_uneven(

@@ -12,7 +12,7 @@ from volspine.anatomy import MIRRORED_INDEX
 from volspine.errors import ConfigurationError
 from volspine.inference.look import both_images
 from volspine.inference.members import Members
-from volspine.inference.predictor import Options
+from volspine.inference.predictor import Options, Predictor
 from volspine.inference.variants import MOST, check_variants, grid_shifts, place_moves
 from volspine.models.mirror import mirror_targets
 from volspine.models.parts import Graded
@@ -50,6 +50,17 @@ def test_a_mirrored_patient_gets_the_mirrored_report_of_all_variants(monkeypatch
     assert np.abs(plain.probabilities - p.probabilities).max() > 1e-4
     left = [t for t in range(25) if MIRRORED_INDEX[t] != t]
     assert np.abs(p.probabilities[left] - p.mirrored().probabilities[left]).max() > 1e-2
+
+
+def test_in_study_mode_too_a_mirrored_patient_gets_the_mirrored_report(tiny_bundle):
+    """The variants are moved along the body and from back to front, never across it."""
+    predictor, study, how = Predictor(tiny_bundle), make_study(1), Options(tta=2)
+    p = predictor.predict(study, how).grades
+    q = predictor.predict(mirrored(study), how).grades
+    assert q.probabilities == pytest.approx(p.mirrored().probabilities, abs=1e-5)
+    plain = predictor.predict(study).grades
+    assert np.abs(plain.probabilities - p.probabilities).max() > 1e-4
+    assert np.array_equal(predictor.predict(study, how).grades.probabilities, p.probabilities)
 
 
 def test_the_same_study_gets_the_same_report_twice_and_says_how_it_was_made(monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from volspine.anatomy import TARGETS, Protocol
-from volspine.dicom.study import Series, Study
+from volspine.dicom.study import Identifiers, Series, Source, Study
 from volspine.geometry.stack import Stack
 from volspine.grades import StudyGrades
 
@@ -65,3 +65,24 @@ def make_study(**stacks):
         Series(name, name, Protocol(name), "made up", [stack]) for name, stack in stacks.items()
     ]
     return Study(name="made_up", series=series)
+
+
+MR = "1.2.840.10008.5.1.4.1.1.4"
+FRAME = "1.2.826.0.1.9"
+
+
+def make_dicom_study(**attributes):
+    """A study of three protocols in one frame, of a patient, with an image for each slice."""
+    rng = np.random.default_rng(0)
+    study = make_study(
+        axial_t2=axial_stack(rng.random((11, 21, 4))),
+        sagittal_t1=sagittal_stack(rng.random((20, 24, 6))),
+        sagittal_t2=sagittal_stack(rng.random((20, 24, 6))),
+    )
+    for n, series in enumerate(study.series, start=1):
+        series.uid, series.frame_of_reference = f"1.2.3.{n}", FRAME
+        slices = series.stacks[0].shape[2]
+        series.instances = [[Source(f"{k}.dcm", k, f"1.2.3.{n}.{k}", MR) for k in range(slices)]]
+    known = {"PatientName": "Doe^Jane", "PatientID": "P1", "StudyDate": "20240101"}
+    study.identifiers = Identifiers("1.2.3", {**known, **attributes})
+    return study

@@ -28,8 +28,11 @@ _REPEATED = (
     "StudyID",
     "AccessionNumber",
     "ReferringPhysicianName",
+    "IssuerOfPatientID",
+    "PatientAge",
+    "StudyDescription",
 )
-"""Patient and study attributes that a structured report of the same study must carry."""
+"""Patient and study attributes that a structured report of the same study carries."""
 
 _TAGS = {name: tag_for_keyword(name) or 0 for name in (*_REPEATED, "SpecificCharacterSet")}
 _DELIMITERS = {ord("^"), ord("="), ord("\\")}

@@ -12,11 +12,12 @@ from volspine.grades import Status, StudyGrades
 from volspine.inference.look import LevelLook
 from volspine.inference.saliency import METHODS
 from volspine.jobs import write_bytes, write_text
+from volspine.report.captures import secondary_captures
 from volspine.report.html import render_report
 from volspine.report.keyimages import KeyImage, key_images
 from volspine.report.manifest import manifest
 from volspine.report.overview import levels_picture
-from volspine.report.structured import secondary_captures, structured_report
+from volspine.report.structured import structured_report
 from volspine.report.table import (
     GRADE_COLUMNS,
     SUBMISSION_COLUMNS,

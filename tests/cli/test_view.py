@@ -110,8 +110,8 @@ def test_without_display_and_file_it_fails_in_one_line_with_a_remedy(nifti, monk
     [
         (["--save", "x.jpg"], "cannot write '.jpg'"),
         (["--save", "x"], "cannot write 'a name without ending'"),
-        (["--mode", "slices", "--save", "x.ply"], "cannot write '.ply' in this mode"),
-        (["--mode", "slices"], "slices are a picture, not a window"),
+        (["--threshold", "1.5", "--save", "x.ply"], "a threshold of 1.5 is no part"),
+        (["--threshold", "-0.1", "--save", "x.ply"], "a threshold of -0.1 is no part"),
     ],
 )
 def test_what_cannot_be_saved_is_refused_before_reading(arguments, message, capsys):

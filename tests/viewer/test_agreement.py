@@ -9,12 +9,13 @@ import pytest
 
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.geometry.cloud import point_cloud
-from volspine.viewer.build import grid_over, point_scene, voxel_scene
+from volspine.viewer.build import point_scene, voxel_scene
 from volspine.viewer.camera import frame
 from volspine.viewer.page import scene_html
 from volspine.viewer.panes import PLANES, pane
 from volspine.viewer.ply import scene_ply
 from volspine.viewer.snapshot import render
+from volspine.viewer.voxel_layer import grid_over
 from volspine.volume.grid import Grid
 from volspine.volume.sample import sample_series, sample_study
 from volspine.volume.subject import voxelize

@@ -14,8 +14,9 @@ from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.reading import read_study
 from volspine.geometry.cloud import point_cloud
 from volspine.phantom.cohort import generate
-from volspine.viewer.build import grid_over, point_scene, voxel_scene
+from volspine.viewer.build import point_scene, voxel_scene
 from volspine.viewer.panes import PLANES, pane
+from volspine.viewer.voxel_layer import grid_over
 from volspine.volume.grid import Grid
 from volspine.volume.sample import sample_series, sample_study
 

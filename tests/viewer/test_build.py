@@ -7,13 +7,8 @@ from volspine.anatomy import Protocol
 from volspine.dicom.study import Series, Study
 from volspine.errors import NoUsableSeriesError
 from volspine.geometry.stack import Stack
-from volspine.viewer.build import (
-    MAX_VOXELS,
-    chosen_series,
-    grid_over,
-    point_scene,
-    voxel_scene,
-)
+from volspine.viewer.build import chosen_series, point_scene, voxel_scene
+from volspine.viewer.voxel_layer import MAX_VOXELS, grid_over
 
 
 def box_study(protocol=Protocol.SAGITTAL_T2):

@@ -8,9 +8,14 @@ import sys
 import numpy as np
 import pytest
 
+from volspine.anatomy import Protocol
+from volspine.dicom.study import Series, Study
 from volspine.errors import ConfigurationError
+from volspine.geometry.stack import Stack
 from volspine.viewer import snapshot, window
+from volspine.viewer.build import bounds_scene
 from volspine.viewer.camera import frame
+from volspine.viewer.exhibit import Exhibit
 from volspine.viewer.open3d_scene import pack, parts_of, point_px, unpack
 from volspine.viewer.palette import BACKGROUND, rgb
 from volspine.viewer.scene import Marker, Points, Scene
@@ -26,6 +31,14 @@ def scene_of(*points, markers=()):
         for place, color in points
     )
     return Scene("t", "s", layers, (), markers, {}, BOX)
+
+
+def exhibit():
+    voxels = np.ones((4, 4, 3), np.float32)
+    series = Series("1", "a", Protocol.SAGITTAL_T2, "", [Stack.from_array(voxels, np.eye(4))])
+    study = Study("made", [series])
+    made = Exhibit(study, bounds_scene(study))
+    return made, made.room(body="voxels")
 
 
 def test_a_point_is_drawn_where_the_camera_sees_it_in_its_colour():
@@ -105,7 +118,7 @@ def test_without_a_display_the_window_is_refused_with_a_remedy(monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigurationError, match="no display") as caught:
-        window.show(scene_of())
+        window.show(*exhibit())
     assert "--save" in caught.value.remedy
 
 
@@ -113,4 +126,4 @@ def test_an_open3d_that_cannot_start_is_an_error_and_not_the_end(monkeypatch):
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(window, "_PROBE", "import os; os.abort()")
     with pytest.raises(ConfigurationError, match="Open3D cannot start here"):
-        window.show(scene_of())
+        window.show(*exhibit())

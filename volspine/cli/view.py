@@ -14,10 +14,14 @@ from volspine.cli.view_input import ReadView, read_view
 from volspine.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from volspine.types import FloatArray
     from volspine.viewer.scene import Scene
 
 __all__ = ["add_arguments", "run"]
 
+PLANES = ("sagittal", "coronal", "axial")
+MOST = 0.95
+"""Highest threshold."""
 
 _ENDINGS = (".png", ".html", ".ply")
 _DISPLAY_REMEDY = "save a picture or a page instead: --save view.png, or --save view.html"
@@ -67,7 +71,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="what draws a .png: Open3D, and the software renderer where it cannot start (default)",
     )
+    _add_planes(parser)
     view_heat.add_arguments(parser)
+
+
+def _add_planes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.0,
+        metavar="T",
+        help="leave out what is darker than this part of the intensities, 0 to 0.95 (default: 0, "
+        "the whole body)",
+    )
+    parser.add_argument(
+        "--planes",
+        nargs="+",
+        choices=PLANES,
+        default=(),
+        help="draw these planes among voxels or points (slices have all three)",
+    )
+    parser.add_argument(
+        "--at",
+        nargs=3,
+        type=float,
+        metavar=("X", "Y", "Z"),
+        help="where planes cross, LPS millimetres (default: the middle level, or the middle)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -81,16 +111,12 @@ def run(arguments: argparse.Namespace) -> int:
     """
     _check(arguments)
     read = read_view(arguments)
-    if arguments.mode == "slices":
-        _slices(arguments, read)
-        return 0
-    scene = _scene(arguments, read)
     if arguments.save is None:
-        from volspine.viewer.window import show
-
-        show(scene)
+        _show(arguments, read)
+    elif arguments.mode == "slices" and arguments.save.suffix.lower() != ".ply":
+        _slices(arguments, read)
     else:
-        _save(arguments, scene)
+        _save(arguments, _scene(arguments, read))
     return 0
 
 
@@ -100,23 +126,20 @@ def _check(arguments: argparse.Namespace) -> None:
 
     view_heat.check(arguments)
     save = arguments.save
-    if save is None and arguments.mode == "slices":
+    if not 0 <= arguments.threshold <= MOST:
         raise ConfigurationError(
-            "slices are a picture, not a window",
-            remedy="say where to: --save slices.png",
+            f"a threshold of {arguments.threshold:g} is no part of the intensities",
+            remedy=f"give one from 0 to {MOST:g}",
             code="VS-CFG-036",
         )
     if save is None and not has_display():
         raise ConfigurationError(
             "there is no display to open a window on", remedy=_DISPLAY_REMEDY, code="VS-CFG-033"
         )
-    if save is None:
-        return
-    allowed = _ENDINGS[:2] if arguments.mode == "slices" else _ENDINGS
-    if save.suffix.lower() not in allowed:
+    if save is not None and save.suffix.lower() not in _ENDINGS:
         raise ConfigurationError(
-            f"--save cannot write {save.suffix or 'a name without ending'!r} in this mode",
-            remedy=f"end the name in {', '.join(allowed[:-1])} or {allowed[-1]}",
+            f"--save cannot write {save.suffix or 'a name without ending'!r}",
+            remedy=f"end the name in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}",
             code="VS-CFG-037",
         )
 
@@ -128,22 +151,63 @@ def _protocol(arguments: argparse.Namespace) -> Protocol | None:
 def _scene(arguments: argparse.Namespace, read: ReadView) -> "Scene":
     from dataclasses import replace
 
-    from volspine.viewer.build import point_scene, voxel_scene
+    from volspine.viewer.build import (
+        best_series,
+        plane_scene,
+        point_scene,
+        voxel_scene,
+        with_planes,
+    )
 
-    study = read.study
-    look: dict[str, Any] = {
-        "protocol": _protocol(arguments),
-        "grades": read.grades,
-        "heat": read.heat,
-    }
+    study, protocol, at_mm = read.study, _protocol(arguments), _at_mm(arguments)
+    look: dict[str, Any] = {"protocol": protocol, "grades": read.grades, "heat": read.heat}
+    if arguments.mode == "slices":
+        scene = plane_scene(study, **look, at_mm=at_mm, planes=arguments.planes or PLANES)
+        return replace(scene, notes=read.notes)
+    is_cut, threshold = not arguments.whole, arguments.threshold
     if arguments.mode == "voxels":
-        scene = voxel_scene(study, **look, is_cut=not arguments.whole)
+        scene = voxel_scene(study, **look, is_cut=is_cut, threshold=threshold)
     elif arguments.save is not None and arguments.save.suffix.lower() == ".ply":
         # A file is for other programs to work with: every voxel once, nothing cut away or thinned.
         scene = point_scene(study, **look, is_cut=False, limit=None)
     else:
-        scene = point_scene(study, **look, is_cut=not arguments.whole)
+        scene = point_scene(study, **look, is_cut=is_cut)
+    scene = scene.above(threshold)
+    if arguments.planes:
+        series = best_series(study, protocol, read.heat)
+        scene = with_planes(
+            scene, series, at_mm=at_mm, planes=arguments.planes, threshold=threshold
+        )
     return replace(scene, notes=read.notes)
+
+
+def _at_mm(arguments: argparse.Namespace) -> "FloatArray | None":
+    import numpy as np
+
+    return None if arguments.at is None else np.array(arguments.at, dtype=np.float64)
+
+
+def _show(arguments: argparse.Namespace, read: ReadView) -> None:
+    """Open the window and tell on the terminal what its keys do."""
+    from dataclasses import replace
+
+    from volspine.viewer.build import bounds_scene
+    from volspine.viewer.exhibit import Exhibit
+    from volspine.viewer.window import show
+
+    protocol = _protocol(arguments)
+    scene = bounds_scene(read.study, protocol=protocol, grades=read.grades, heat=read.heat)
+    exhibit = Exhibit(read.study, replace(scene, notes=read.notes), protocol=protocol)
+    is_flat = arguments.mode == "slices"
+    look: dict[str, Any] = {
+        "planes": frozenset(arguments.planes or (PLANES if is_flat else ())),
+        "is_cut": not arguments.whole,
+        "threshold": arguments.threshold,
+    }
+    if arguments.at is not None:
+        look["place_mm"] = tuple(arguments.at)
+    room = exhibit.room(body="none" if is_flat else arguments.mode, **look)
+    show(exhibit, room, say=print)
 
 
 def _save(arguments: argparse.Namespace, scene: "Scene") -> None:
@@ -173,6 +237,7 @@ def _slices(arguments: argparse.Namespace, read: ReadView) -> None:
         read.study,
         protocol=_protocol(arguments),
         grades=read.grades,
+        point_mm=_at_mm(arguments),
         notes=read.notes,
         heat=read.heat,
     )

@@ -15,27 +15,31 @@ from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.errors import NoUsableSeriesError
 from volspine.grades import StudyGrades
-from volspine.types import BoolArray, FloatArray, VoxelArray
-from volspine.viewer.faces import visible_faces
+from volspine.types import FloatArray, VoxelArray
+from volspine.viewer.cut import kept_voxels, midline_mm
 from volspine.viewer.findings import level_outlines, level_points, markers
 from volspine.viewer.heat import Heat
+from volspine.viewer.panes import PLANES
+from volspine.viewer.plane_layer import plane_layer
 from volspine.viewer.point_layer import point_layer
 from volspine.viewer.scene import Scene
-from volspine.viewer.tissue import body_mask
+from volspine.viewer.voxel_layer import grid_over, volume_of, voxel_layer
 from volspine.volume.frames import in_one_frame
 from volspine.volume.grid import Grid, coverage_mm
-from volspine.volume.normalize import normalize
-from volspine.volume.sample import sample_series
 
 __all__ = [
+    "best_series",
+    "bounds_scene",
     "chosen_series",
-    "grid_over",
+    "crossing_mm",
+    "plane_scene",
     "point_scene",
     "voxel_scene",
+    "with_planes",
 ]
 
-MAX_VOXELS = 6_000_000
-"""Of the voxel view; the spacing grows until the series fits."""
+PLANE_MM = 1.0
+"""Pixels of planes."""
 
 MAX_POINTS = 4_000_000
 """Of the point view; more are thinned evenly."""
@@ -68,27 +72,6 @@ def chosen_series(study: Study, protocol: Protocol | None = None) -> list[Series
     return found
 
 
-def grid_over(series: Sequence[Series], *, spacing_mm: float | None = None) -> Grid:
-    """Return a cubic grid over all that some series cover.
-
-    Args:
-        series: At least one.
-        spacing_mm: Of the grid; the series' finest, but no less than 0.5 mm, if omitted. It grows
-            where the grid would exceed `MAX_VOXELS`.
-    """
-    stacks = [stack for one in series for stack in one.stacks]
-    for stack in stacks:
-        _ = stack.voxels  # Decoding may drop slices, and with them coverage.
-    low, high = coverage_mm(stacks)
-    finest = min(float(stack.spacing_mm.min()) for stack in stacks)
-    extent = high - low
-    fitting = float((np.prod(extent) / MAX_VOXELS) ** (1 / 3))
-    spacing = max(spacing_mm or max(finest, 0.5), fitting)
-    i, j, k = (max(int(np.ceil(size / spacing)), 1) for size in extent)
-    x, y, z = ((low + high) / 2).tolist()
-    return Grid(spacing_mm=(spacing,) * 3, shape=(i, j, k), center_mm=(x, y, z))
-
-
 def voxel_scene(
     study: Study,
     *,
@@ -96,6 +79,7 @@ def voxel_scene(
     grades: StudyGrades | None = None,
     is_cut: bool = True,
     heat: Heat | None = None,
+    threshold: float = 0.0,
 ) -> Scene:
     """Return the voxels of the best series, cut open at the midline.
 
@@ -106,25 +90,17 @@ def voxel_scene(
         is_cut: Leave out the patient's left half; what hides the heat if there is any: all to the
             left of it, or above it in axial series.
         heat: What a grade looked at; then the best series is what it looked at most.
+        threshold: Of the intensity, 0 to 1; what is darker is left out too.
 
     Raises:
         NoUsableSeriesError: If there is no such series.
     """
-    seen = heat.protocols if heat is not None else ()
-    ranked = [*seen, *_BEST_FIRST]
-    series = min(chosen_series(study, protocol), key=lambda one: ranked.index(one.protocol))
-    grid = grid_over([series])
-    raw, mask = sample_series(series, grid)
-    image = normalize(raw, mask)
-    solid = body_mask(image, mask, axis=2 if series.protocol is Protocol.AXIAL_T2 else 0)
-    cut = ""
+    series = best_series(study, protocol, heat)
+    volume = volume_of(series)
+    grid, cut, kept = volume.grid, "", None
     if is_cut:
-        kept, cut = _kept(series.protocol, grid, grades, heat)
-        solid &= kept
-    faces = visible_faces(image, solid, grid, series.protocol)
-    if heat is not None:
-        tint = heat.tinted(faces.colors, faces.centers_mm.astype(np.float64), series.protocol)
-        faces = replace(faces, colors=tint)
+        kept, cut = kept_voxels(series.protocol, grid, grades, heat)
+    faces = voxel_layer(volume, kept=kept, threshold=threshold, heat=heat)
     return Scene(
         title=study.name,
         subtitle=f"{series.protocol.label}, voxels of {grid.spacing_mm[0]:.2g} mm{cut}",
@@ -144,25 +120,6 @@ def _drawn_in(grades: StudyGrades | None, heat: Heat | None) -> dict[str, Any]:
         "grades": grades,
         "heat": heat,
     }
-
-
-def _kept(
-    protocol: Protocol, grid: Grid, grades: StudyGrades | None, heat: Heat | None
-) -> tuple[BoolArray, str]:
-    """Return which voxels of a grid are left by the cut, (I, 1, 1) or (1, 1, K), and its name."""
-    if heat is not None and protocol is Protocol.AXIAL_T2:
-        return _places(grid, 2) <= heat.place_mm(protocol)[2], ", cut open above the heat"
-    if heat is not None:
-        return _places(grid, 0) <= heat.cut_x_mm((protocol,)), ", cut open at the heat"
-    return _places(grid, 0) <= _midline_mm(grid, grades), ", left half cut away"
-
-
-def _places(grid: Grid, axis: int) -> FloatArray:
-    """Return x, y or z of the voxels along an axis, in a shape that goes with the grid's."""
-    shape = [1, 1, 1]
-    shape[axis] = grid.shape[axis]
-    index = np.indices(shape).reshape(3, -1).T.astype(np.float64)
-    return np.asarray(grid.mm_from_index(index)[:, axis].reshape(shape))
 
 
 def point_scene(
@@ -197,7 +154,7 @@ def point_scene(
     middle = None
     if is_cut:
         asked = [series.protocol for series in shown]
-        middle = _midline_mm(grid, grades) if heat is None else heat.cut_x_mm(asked)
+        middle = midline_mm(grid, grades) if heat is None else heat.cut_x_mm(asked)
     share = None if limit is None else max(limit // len(shown), 1)
     layers = tuple(point_layer(series, share, middle, heat) for series in shown)
     names = " and ".join(dict.fromkeys(layer.name for layer in layers))
@@ -221,13 +178,110 @@ def _one_of_each_plane(series: Sequence[Series], heat: Heat | None) -> list[Seri
     return [*others[:1], *([] if hides else axial)]
 
 
-def _midline_mm(grid: Grid, grades: StudyGrades | None) -> float:
-    """Return the x of the canal where it was located, else of the grid's middle."""
-    places = [] if grades is None else list(level_points(grades).values())
-    if places:
-        return float(np.mean([place[0] for place in places]))
-    middle = (np.array(grid.shape, dtype=np.float64) - 1) / 2
-    return float(grid.mm_from_index(middle)[0])
+def plane_scene(
+    study: Study,
+    *,
+    protocol: Protocol | None = None,
+    grades: StudyGrades | None = None,
+    at_mm: FloatArray | None = None,
+    planes: Sequence[str] = PLANES,
+    heat: Heat | None = None,
+) -> Scene:
+    """Return three planes of the best series that cross, and nothing else of it.
+
+    Args:
+        study: What to show.
+        protocol: Sagittal T2 first, then T1, then axial, if omitted.
+        grades: Drawn in where located.
+        at_mm: Where the planes cross, LPS; see `crossing_mm`.
+        planes: Which of `sagittal`, `coronal` and `axial`.
+        heat: What a grade looked at.
+
+    Raises:
+        NoUsableSeriesError: If there is no such series.
+    """
+    nothing = replace(bounds_scene(study, protocol=protocol, grades=grades, heat=heat), subtitle="")
+    best = best_series(study, protocol, heat)
+    return with_planes(nothing, best, at_mm=at_mm, planes=planes)
+
+
+def bounds_scene(
+    study: Study,
+    *,
+    protocol: Protocol | None = None,
+    grades: StudyGrades | None = None,
+    heat: Heat | None = None,
+) -> Scene:
+    """Return a scene of the findings alone, as large as what the best series covers.
+
+    Args:
+        study: What to show.
+        protocol: Sagittal T2 first, then T1, then axial, if omitted.
+        grades: Drawn in where located.
+        heat: What a grade looked at.
+
+    Raises:
+        NoUsableSeriesError: If there is no such series.
+    """
+    best = best_series(study, protocol, heat)
+    return Scene(
+        title=study.name,
+        subtitle=best.protocol.label,
+        points=(),
+        faces=(),
+        bounds_mm=coverage_mm(best.stacks),
+        **_drawn_in(grades, heat),
+    )
+
+
+def with_planes(
+    scene: Scene,
+    series: Series,
+    *,
+    at_mm: FloatArray | None = None,
+    planes: Sequence[str] = PLANES,
+    threshold: float = 0.0,
+) -> Scene:
+    """Return a scene with planes of a series added, tinted by the scene's heat if it has any.
+
+    Args:
+        scene: What to add to.
+        series: Whose planes.
+        at_mm: Where they cross, LPS; see `crossing_mm`.
+        planes: Which of `sagittal`, `coronal` and `axial`.
+        threshold: Of the intensity, 0 to 1; what is darker is left out.
+    """
+    volume = volume_of(series, spacing_mm=PLANE_MM)
+    center = crossing_mm([series], scene.grades, scene.heat) if at_mm is None else at_mm
+    look: dict[str, Any] = {"threshold": threshold, "heat": scene.heat}
+    sheets = tuple(plane_layer(volume, plane, center, **look) for plane in planes)
+    place = ", ".join(f"{name} {value:.0f}" for name, value in zip("xyz", center, strict=True))
+    said = f"{', '.join(planes)} of {series.protocol.label} through {place} mm (LPS)"
+    subtitle = f"{scene.subtitle}; {said}" if scene.subtitle else said
+    return replace(scene, subtitle=subtitle, sheets=(*scene.sheets, *sheets))
+
+
+def crossing_mm(
+    series: Sequence[Series], grades: StudyGrades | None, heat: Heat | None
+) -> FloatArray:
+    """Return where planes cross: the hottest place, the middle level, or the middle of series."""
+    if heat is not None:
+        return heat.place_mm()
+    located = list(level_points(grades).values())
+    if located:
+        return located[len(located) // 2]
+    low, high = coverage_mm([stack for one in series for stack in one.stacks])
+    return np.asarray((low + high) / 2, dtype=np.float64)
+
+
+def best_series(study: Study, protocol: Protocol | None, heat: Heat | None) -> Series:
+    """Return the series to show alone: what was looked at most, then sagittal T2, T1, axial.
+
+    Raises:
+        NoUsableSeriesError: If there is none of the protocol.
+    """
+    ranked = [*(() if heat is None else heat.protocols), *_BEST_FIRST]
+    return min(chosen_series(study, protocol), key=lambda one: ranked.index(one.protocol))
 
 
 def _bounds(parts: Sequence[VoxelArray], grid: Grid) -> tuple[FloatArray, FloatArray]:

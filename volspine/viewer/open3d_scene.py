@@ -14,10 +14,14 @@ from volspine._compat import preload_libusb
 from volspine._optional import require
 from volspine.types import VoxelArray
 from volspine.viewer.camera import Camera
-from volspine.viewer.palette import BACKGROUND, ColorArray, rgb
-from volspine.viewer.scene import Scene, sphere
+from volspine.viewer.palette import BACKGROUND, FRAME_COLOR, ColorArray, rgb
+from volspine.viewer.scene import Marker, Mesh, Scene, sphere, tube
 
-__all__ = ["Part", "geometries", "open3d", "pack", "parts_of", "unpack"]
+__all__ = ["Part", "frames_of", "geometries", "markers_of", "open3d", "pack", "parts_of", "unpack"]
+
+
+FRAME_MM = 0.5
+"""Radius of the tubes that frames are drawn with."""
 
 
 class Part(NamedTuple):
@@ -39,15 +43,40 @@ def open3d() -> Any:
 
 
 def parts_of(scene: Scene) -> list[Part]:
-    """Return points, voxel faces and marker spheres in the order in which they are drawn."""
+    """Return points, voxel faces, planes and marker spheres in the order they are drawn in."""
     nothing = np.zeros((0, 3), dtype=np.int32)
     parts = [Part(layer.points_mm, layer.colors, nothing) for layer in scene.points]
     meshes = [layer.mesh() for layer in scene.faces]
-    meshes += [
-        sphere(m.point_mm, m.radius_mm, np.array(rgb(m.color), dtype=np.uint8))
-        for m in scene.markers
-    ]
+    meshes += [sheet.mesh for sheet in scene.sheets]
+    meshes += [_ball(marker) for marker in scene.markers]
     return parts + [Part(m.vertices_mm, m.colors, m.triangles) for m in meshes]
+
+
+def frames_of(scene: Scene) -> Part:
+    """Return the frames of the located levels as thin tubes."""
+    color = np.array(rgb(FRAME_COLOR), dtype=np.uint8)
+    return _joined([tube(line, FRAME_MM, color) for line in scene.outlines_mm])
+
+
+def markers_of(scene: Scene) -> Part:
+    """Return the findings as balls in the colour of their grades."""
+    return _joined([_ball(marker) for marker in scene.markers])
+
+
+def _ball(marker: Marker) -> Mesh:
+    color = np.array(rgb(marker.color), dtype=np.uint8)
+    return sphere(marker.point_mm, marker.radius_mm, color)
+
+
+def _joined(meshes: Sequence[Mesh]) -> Part:
+    """Return some meshes as one part; an empty one if there is none."""
+    starts = np.cumsum([0, *(len(mesh.vertices_mm) for mesh in meshes)])
+    triangles = [mesh.triangles + start for mesh, start in zip(meshes, starts, strict=False)]
+    return Part(
+        np.concatenate([np.zeros((0, 3), np.float32), *(mesh.vertices_mm for mesh in meshes)]),
+        np.concatenate([np.zeros((0, 3), np.uint8), *(mesh.colors for mesh in meshes)]),
+        np.concatenate([np.zeros((0, 3), np.int32), *triangles]).astype(np.int32),
+    )
 
 
 def pack(scene: Scene, camera: Camera) -> dict[str, NDArray[Any]]:

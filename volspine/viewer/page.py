@@ -38,6 +38,7 @@ def scene_html(scene: Scene, *, direction: tuple[float, float, float] = FRONT_LE
     """
     layers = [(p.name, p.points_mm, p.colors, p.size_mm) for p in scene.points]
     layers += [(f.name, f.centers_mm, f.colors, max(f.spacing_mm)) for f in scene.faces]
+    layers += [(s.name, s.mesh.vertices_mm, s.mesh.colors, s.spacing_mm) for s in scene.sheets]
     total = sum(len(colors) for _, _, colors, _ in layers)
     every = max(-(-total // MAX_POINTS), 1)
     low, high = scene.bounds_mm

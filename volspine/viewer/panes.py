@@ -19,7 +19,7 @@ from volspine.types import BoolArray, FloatArray, VoxelArray
 from volspine.viewer.palette import ColorArray
 from volspine.volume.grid import Grid
 
-__all__ = ["PLANES", "Pane", "pane"]
+__all__ = ["PLANES", "Pane", "pane", "pane_at"]
 
 PLANES = ("sagittal", "coronal", "axial")
 
@@ -93,8 +93,22 @@ def pane(
         plane: One of `PLANES`.
         point_mm: LPS millimetres, shape (3,).
     """
-    through, across, up = _AXES[plane]
+    through = _AXES[plane][0]
     index = _nearest_measured(mask, through, float(grid.index_from_mm(point_mm)[through]))
+    return pane_at(image, mask, grid, plane=plane, index=index)
+
+
+def pane_at(image: VoxelArray, mask: BoolArray, grid: Grid, *, plane: str, index: int) -> Pane:
+    """Return the plane of a number, whatever it shows.
+
+    Args:
+        image: Normalised, shape (I, J, K).
+        mask: What was measured, shape (I, J, K).
+        grid: With a centre.
+        plane: One of `PLANES`.
+        index: Along the axis across the plane.
+    """
+    through, across, up = _AXES[plane]
     grey = np.clip(np.take(image, index, through) * 255, 0, 255).astype(np.uint8)
     seen = np.take(mask, index, through)
     pixels = np.where(seen[..., None], grey[..., None], np.array(_UNMEASURED, np.uint8))

@@ -1,11 +1,12 @@
 """A scene -> a binary PLY file, which Open3D, MeshLab, Blender and CloudCompare read.
 
-Points have places in LPS millimetres and colours; voxel faces and marker spheres come as triangles.
+Points have places in LPS millimetres and colours; voxel faces, planes,
+balls of findings and frames of levels come as triangles.
 """
 
 import numpy as np
 
-from volspine.viewer.open3d_scene import parts_of
+from volspine.viewer.open3d_scene import frames_of, parts_of
 from volspine.viewer.scene import Scene
 
 __all__ = ["scene_ply"]
@@ -18,7 +19,7 @@ _FACE = np.dtype([("count", "u1"), ("corners", "<i4", (3,))])
 
 def scene_ply(scene: Scene) -> bytes:
     """Return the file's content."""
-    parts = parts_of(scene)
+    parts = [*parts_of(scene), frames_of(scene)]
     starts = np.cumsum([0, *(len(part.vertices_mm) for part in parts)])
     vertices = np.empty(int(starts[-1]), dtype=_VERTEX)
     faces = np.empty(sum(len(part.triangles) for part in parts), dtype=_FACE)

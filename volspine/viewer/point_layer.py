@@ -50,7 +50,8 @@ def point_layer(
     # Fewer points are drawn larger, so that they still cover a slice.
     fewer = math.sqrt(len(every) / max(len(cloud), 1))
     pixel_mm = min(float(stack.spacing_mm[:2].max()) for stack in series.stacks)
-    colors = color_of((cloud.intensity - np.float32(low)) * scale, series.protocol)
+    intensity = np.clip((cloud.intensity - np.float32(low)) * scale, 0, 1)
+    colors = color_of(intensity, series.protocol)
     if heat is not None:
         colors = heat.tinted(colors, cloud.points_mm.astype(np.float64), series.protocol)
     return Points(
@@ -58,6 +59,7 @@ def point_layer(
         points_mm=cloud.points_mm,
         colors=colors,
         size_mm=1.1 * pixel_mm * fewer,
+        intensity=intensity,
     )
 
 

@@ -7,7 +7,8 @@ Shapes:
     N  points, or faces      V  vertices      T  triangles
 """
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from volspine.types import FloatArray, VoxelArray
 from volspine.viewer.heat import Heat
 from volspine.viewer.palette import ColorArray
 
-__all__ = ["Faces", "Marker", "Mesh", "Points", "Scene", "sphere"]
+__all__ = ["Faces", "Marker", "Mesh", "Points", "Scene", "Sheet", "sphere", "tube"]
 
 _TANGENTS = ((1, 2), (2, 0), (0, 1))  # For each axis, the two others in right-handed order.
 _LIGHT = np.array([0.62, -0.45, 0.64])  # From the left, the front and above, as the camera.
@@ -32,12 +33,26 @@ class Points:
         points_mm: Float32, shape (N, 3), LPS millimetres.
         colors: Shape (N, 3).
         size_mm: How wide each is drawn.
+        intensity: Shape (N,), 0 to 1 within its series; None where it is not known.
     """
 
     name: str
     points_mm: VoxelArray
     colors: ColorArray
     size_mm: float
+    intensity: VoxelArray | None = None
+
+    def above(self, threshold: float) -> "Points":
+        """Return the points brighter than a threshold; all if it is 0 or none has an intensity."""
+        if threshold <= 0 or self.intensity is None:
+            return self
+        keep = self.intensity > threshold
+        return replace(
+            self,
+            points_mm=self.points_mm[keep],
+            colors=self.colors[keep],
+            intensity=self.intensity[keep],
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,21 @@ class Mesh:
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """A plane through the patient.
+
+    Attributes:
+        name: What it shows.
+        mesh: Its pixels as vertices.
+        spacing_mm: Between pixels.
+    """
+
+    name: str
+    mesh: Mesh
+    spacing_mm: float
+
+
+@dataclass(frozen=True)
 class Marker:
     """A finding at its place.
 
@@ -120,6 +150,7 @@ class Scene:
         grades: All findings, for the table beside the picture; None if there are none.
         notes: Said in every picture; research use at least.
         heat: What a grade looked at, which colours are tinted by; for its key.
+        sheets: Planes through the patient.
     """
 
     title: str
@@ -133,11 +164,16 @@ class Scene:
     grades: StudyGrades | None = None
     notes: tuple[str, ...] = (RESEARCH_USE,)
     heat: Heat | None = None
+    sheets: tuple[Sheet, ...] = ()
 
     @property
     def center_mm(self) -> FloatArray:
         """The middle of what is drawn."""
         return np.asarray((self.bounds_mm[0] + self.bounds_mm[1]) / 2, dtype=np.float64)
+
+    def above(self, threshold: float) -> "Scene":
+        """Return the scene with only those points that are brighter than a threshold, 0 to 1."""
+        return replace(self, points=tuple(layer.above(threshold) for layer in self.points))
 
 
 def sphere(center_mm: FloatArray, radius_mm: float, color: ColorArray, *, rings: int = 24) -> Mesh:
@@ -162,3 +198,31 @@ def sphere(center_mm: FloatArray, radius_mm: float, color: ColorArray, *, rings:
     triangles = np.stack([here, below, right, right, below, corner], axis=-1).reshape(-1, 3)
     vertices = (center_mm + radius_mm * normals).astype(np.float32)
     return Mesh(vertices, colors, triangles.astype(np.int32))
+
+
+def tube(points_mm: FloatArray, radius_mm: float, color: ColorArray, *, sides: int = 6) -> Mesh:
+    """Return a line as a tube, open at both ends.
+
+    Args:
+        points_mm: Its corners, LPS, shape (N, 3); at least two, no two neighbours the same.
+        radius_mm: Positive.
+        color: Shape (3,).
+        sides: Of its cross section.
+    """
+    vertices, triangles = [], []
+    turn = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    for number, (start, end) in enumerate(itertools.pairwise(points_mm)):
+        along = (end - start) / np.linalg.norm(end - start)
+        across = np.cross(along, np.eye(3)[np.abs(along).argmin()])
+        across /= np.linalg.norm(across)
+        ring = np.cos(turn)[:, None] * across + np.sin(turn)[:, None] * np.cross(along, across)
+        vertices += [start + radius_mm * ring, end + radius_mm * ring]
+        here = 2 * sides * number + np.arange(sides)
+        right = 2 * sides * number + (np.arange(sides) + 1) % sides
+        triangles += [
+            np.stack([here, right, right + sides], axis=1),
+            np.stack([here, right + sides, here + sides], axis=1),
+        ]
+    placed = np.concatenate(vertices).astype(np.float32)
+    tints = np.tile(np.asarray(color, dtype=np.uint8), (len(placed), 1))
+    return Mesh(placed, tints, np.concatenate(triangles).astype(np.int32))

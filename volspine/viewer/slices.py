@@ -13,7 +13,7 @@ from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
 from volspine.dicom.study import Series, Study
 from volspine.grades import RESEARCH_USE, StudyGrades
 from volspine.types import BoolArray, FloatArray, VoxelArray
-from volspine.viewer.build import chosen_series, grid_over
+from volspine.viewer.build import chosen_series
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.findings import level_points
 from volspine.viewer.heat import Heat
@@ -21,6 +21,7 @@ from volspine.viewer.legend import draw_grades, draw_heat_key
 from volspine.viewer.pane_marks import mark_crossing, mark_edges, mark_findings, mark_levels
 from volspine.viewer.panes import PLANES, Pane, pane
 from volspine.viewer.tissue import body_mask
+from volspine.viewer.voxel_layer import grid_over
 from volspine.volume.grid import Grid, coverage_mm
 from volspine.volume.normalize import normalize
 from volspine.volume.sample import sample_series

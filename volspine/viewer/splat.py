@@ -39,12 +39,15 @@ def _everything(scene: Scene) -> tuple[FloatArray, ColorArray, FloatArray]:
     ]
     points = [layer.points_mm for layer in scene.points]
     points += [layer.centers_mm for layer in scene.faces]
+    points += [sheet.mesh.vertices_mm for sheet in scene.sheets]
     points += [ball.vertices_mm for ball in spheres]
     colors = [layer.colors for layer in scene.points]
     colors += [layer.colors for layer in scene.faces]
+    colors += [sheet.mesh.colors for sheet in scene.sheets]
     colors += [ball.colors for ball in spheres]
     sizes = [layer.size_mm for layer in scene.points]
     sizes += [max(layer.spacing_mm) for layer in scene.faces]
+    sizes += [sheet.spacing_mm for sheet in scene.sheets]
     sizes += [m.radius_mm * 0.15 for m in scene.markers]
     if not points:
         return np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros(0)

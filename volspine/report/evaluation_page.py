@@ -21,6 +21,8 @@ from volspine.report.evaluation_text import (
     MEASURE_NAMES,
     SCORE_NAMES,
     calibration_rows,
+    event_name,
+    finding_name,
 )
 from volspine.report.plain import number
 from volspine.report.template import page_template
@@ -85,8 +87,8 @@ def evaluation_page(evaluation: Evaluation) -> str:
         confusions=[_confusion(GROUP_NAMES[n], c) for n, c in evaluation.confusions.items()],
         diagrams=[
             (
-                finding.replace("_", " "),
-                [panel(event.replace("_", " "), judged) for event, judged in events.items()],
+                finding_name(finding),
+                [panel(event_name(event), judged) for event, judged in events.items()],
             )
             for finding, events in evaluation.calibration.items()
         ],
@@ -188,7 +190,7 @@ def _heat_cell(cell: Cell, name: str, worst: float, best: float) -> HeatCell:
 def _cell_row(cell: Cell) -> dict[str, object]:
     side = cell.target.side
     return {
-        "condition": cell.target.finding.term.replace("_", " "),
+        "condition": finding_name(cell.target.finding.term),
         "level": cell.target.level.label,
         "side": "" if side is None else side.value,
         "rows": cell.rows,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from volspine.anatomy import Finding
+from volspine.anatomy import Finding, Grade
 from volspine.metrics.cells import CELL_MEASURES, Cell
 from volspine.metrics.headline import MEASURES
 from volspine.metrics.intervals import Estimate
@@ -18,6 +18,8 @@ __all__ = [
     "SCORE_NAMES",
     "calibration_rows",
     "evaluation_text",
+    "event_name",
+    "finding_name",
     "score_rows",
     "told",
 ]
@@ -102,10 +104,21 @@ def score_rows(evaluation: Evaluation) -> list[tuple[str, str, list[str]]]:
     ]
 
 
+def finding_name(finding: str) -> str:
+    """Return the term of a finding as a page writes it: `Spinal canal stenosis`."""
+    return finding.replace("_", " ").capitalize()
+
+
+def event_name(event: str) -> str:
+    """Return what was said, a grade's name or `confidence`, as a page writes it: `Normal/Mild`."""
+    grades = {grade.name.lower(): grade.label for grade in Grade}
+    return grades.get(event, event.capitalize())
+
+
 def calibration_rows(evaluation: Evaluation) -> list[tuple[str, str, list[str]]]:
     """Return finding, event, and ECE, interval, by chance, Brier, slope, interval, as text."""
     return [
-        (finding.replace("_", " "), event.replace("_", " "), _calibration_numbers(judged))
+        (finding_name(finding), event_name(event), _calibration_numbers(judged))
         for finding, events in evaluation.calibration.items()
         for event, judged in events.items()
     ]

@@ -64,10 +64,9 @@ def labels_of(scene: Scene) -> tuple[Label, ...]:
     made = []
     for text, (axis, way) in _WAYS.items():
         place = scene.center_mm.copy()
-        if axis < 2:  # Around the foot, where nothing hides them and they hide nothing.
-            place[2] = low[2]
         place[axis] += way * ((high - low)[axis] / 2 + _MARGIN_MM)
-        place[2] -= _MARGIN_MM if text == "I" else 0.0
+        # Where the body neither hides a letter nor is hidden by it, seen from the left and above.
+        place[2] = {0: high[2] + _MARGIN_MM, 1: low[2], 2: place[2] + way * _MARGIN_MM}[axis]
         is_right = text == "R"
         made.append(
             Label(text, place, 15.0 if is_right else 10.0, RIGHT_COLOR if is_right else INK)

@@ -27,7 +27,7 @@ __all__ = ["Window", "has_display", "show"]
 _GLFW = {"RIGHT": 262, "LEFT": 263, "DOWN": 264, "UP": 265, "PAGE_UP": 266, "PAGE_DOWN": 267}
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 _SIZE_PX = (1400, 950)
-_ZOOM = 0.6
+_ZOOM = 0.68
 """Of Open3D, whose 1 leaves wide margins; the body then fills the height."""
 
 _PROBE = "from volspine.viewer.open3d_scene import open3d; open3d()"

@@ -12,16 +12,18 @@ from volspine.errors import ConfigurationError, OutputError
 from volspine.inference.graded import GradedStudy
 from volspine.jobs import write_bytes, write_text
 from volspine.report.manifest import manifest_text
+from volspine.report.markups import markups_text
 from volspine.report.table import GRADE_COLUMNS, csv_text, grade_rows
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "RESULT", "write_result"]
 
 DEFAULT_FORMATS = ("csv", "json", "html")
 FORMATS = (*DEFAULT_FORMATS, "sr", "sc")
-"""What can be written for each study; `result.json` always is."""
+"""What can be written for each study; `result.json` always is, with `json` its landmarks too."""
 
 RESULT = "result.json"
-_OURS = ("result.json", "grades.csv", "report.html", "key_*.png", "sr.dcm", "sc_*.dcm")
+_MARKUPS = "landmarks.mrk.json"
+_OURS = (RESULT, "grades.csv", "report.html", "key_*.png", _MARKUPS, "sr.dcm", "sc_*.dcm")
 
 log = logging.getLogger("volspine")
 
@@ -38,6 +40,8 @@ def write_result(graded: GradedStudy, out: Path, formats: Sequence[str] = DEFAUL
     _remove_earlier(folder)
     if "csv" in formats:
         write_text(folder / "grades.csv", csv_text(GRADE_COLUMNS, grade_rows(graded.grades)))
+    if "json" in formats and (text := markups_text(graded.grades)):
+        write_text(folder / _MARKUPS, text)
     if "html" in formats:
         for image in graded.key_images:
             write_bytes(folder / image.file_name, image.png)

@@ -25,7 +25,7 @@ from volspine.inference.doubt_record import JUDGED, DoubtRecord, read_doubt, war
 from volspine.inference.predictor import Options, Predictor
 from volspine.inference.tables import write_tables
 from volspine.models.level_grader import LevelGrader
-from volspine.report.html import _strangeness
+from volspine.report.origin import strangeness
 from volspine.views import VIEWS
 from volspine.volume.level_study import study_crops_of
 
@@ -149,7 +149,7 @@ def test_a_result_tells_its_doubts_and_they_are_those_of_its_crops(predictor_of,
         assert told[name] == pytest.approx(expected[name], abs=1e-4)
     assert told["overall"]["threshold"] == record.thresholds["overall"].value
     assert not [w for w in graded.to_dict()["warnings"] if "usual studies" in w]
-    assert _strangeness(graded.grades)[0]["exceeded"] == ""
+    assert strangeness(graded.grades)[0]["exceeded"] == ""
 
 
 def test_grades_are_the_same_with_and_without_doubts(predictor_of):
@@ -157,7 +157,7 @@ def test_grades_are_the_same_with_and_without_doubts(predictor_of):
     graded, without = (predictor_of(doubt=d).predict(make_study(3)).grades for d in records)
     assert np.array_equal(graded.probabilities, without.probabilities)
     assert "doubt" not in without.provenance
-    assert _strangeness(without) == []
+    assert strangeness(without) == []
 
 
 def test_a_strange_series_is_warned_of_in_every_output(predictor_of, tmp_path):

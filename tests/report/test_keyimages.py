@@ -76,8 +76,8 @@ def test_left_and_right_foramina_show_their_own_side():
 
     for t in (5, 10):
         target = keyimages.TARGETS[t]
-        _, stack, k = keyimages._choose_slice(study, target, None)
-        chosen[target.side.value] = float(stack.slice_origins_mm[k][0])
+        shown = keyimages._choose_slice(study, target, None)
+        chosen[target.side.value] = float(shown.of(study).slice_origins_mm[shown.k][0])
     # The middle is at x = 28.
     assert chosen["left"] == pytest.approx(28 + 18, abs=2)
     assert chosen["right"] == pytest.approx(28 - 18, abs=2)
@@ -92,9 +92,9 @@ def test_the_stack_that_holds_the_point_is_shown():
     high = Stack.from_array(low.voxels, affine)
     study = make_study(axial_t2=low)
     study.series[0].stacks.append(high)
-    _, stack, k = keyimages._choose_slice(study, keyimages.TARGETS[15], np.array([0, 0, 98.3]))
-    assert stack is high
-    assert k == 1  # Slices lie at z = 94, 98, 102 and 106.
+    shown = keyimages._choose_slice(study, keyimages.TARGETS[15], np.array([0, 0, 98.3]))
+    assert shown.of(study) is high
+    assert shown.k == 1  # Slices lie at z = 94, 98, 102 and 106.
 
 
 def test_only_what_was_measured_has_a_picture():
@@ -112,7 +112,7 @@ def test_only_what_was_measured_has_a_picture():
     assert picture.size[1] > WIDTH_PX * 31 / 21
 
 
-def test_a_located_target_is_ringed_at_its_place():
+def test_four_lines_point_at_a_located_target_and_leave_it_free():
     points = np.full((25, 3), np.nan)
     points[20] = [-4.0, 0.0, 2.0]  # The right recess at L1/L2: column 3, row 10 of slice 2.
     study = make_study(axial_t2=axial_stack(np.zeros((11, 21, 4))))
@@ -121,11 +121,12 @@ def test_a_located_target_is_ringed_at_its_place():
     yellow = (pixels[..., 0] > 200) & (pixels[..., 1] > 200) & (pixels[..., 2] < 80)
     scale = WIDTH_PX / 11
     row, column = round(10.5 * scale), round(3.5 * scale)
-    ring = yellow[row - 12 : row + 13, column - 12 : column + 13]
-    assert ring.sum() > 40
-    rows, columns = np.nonzero(ring)
-    assert rows.mean() == pytest.approx(12, abs=1)
-    assert columns.mean() == pytest.approx(12, abs=1)
+    around = yellow[row - 20 : row + 21, column - 20 : column + 21]
+    assert around.sum() > 60
+    assert not around[14:27, 14:27].any()
+    rows, columns = np.nonzero(around)
+    assert rows.mean() == pytest.approx(20, abs=1)
+    assert columns.mean() == pytest.approx(20, abs=1)
 
 
 def test_a_part_of_a_slice_keeps_its_place():

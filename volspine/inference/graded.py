@@ -13,7 +13,7 @@ from volspine.inference.look import LevelLook
 from volspine.inference.saliency import METHODS
 from volspine.jobs import write_bytes, write_text
 from volspine.report.captures import secondary_captures
-from volspine.report.html import render_report
+from volspine.report.html import render_report, study_series
 from volspine.report.keyimages import KeyImage, key_images
 from volspine.report.manifest import manifest
 from volspine.report.overview import levels_picture
@@ -131,8 +131,9 @@ class GradedStudy:
 
     def report_html(self) -> str:
         """Return the report as one page that needs nothing else."""
-        levels = levels_picture(self.study, self.grades)
-        return render_report(self.grades, self.key_images, levels=levels)
+        images, levels = self.key_images, levels_picture(self.study, self.grades)
+        series = study_series(self.study, self.grades, images, levels=levels)
+        return render_report(self.grades, images, levels=levels, series=series)
 
     def save_html(self, path: str | Path) -> Path:
         """Write the report as one page that needs nothing else.

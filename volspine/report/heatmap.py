@@ -41,20 +41,20 @@ def heat_seen(heat: PatchHeat, view: View) -> FloatArray:
     return heat.in_slice(hottest, row, column) / max(float(plane.max()), 1e-30)
 
 
-def heat_png(heat: PatchHeat, view: View, *, size: tuple[int, int], below: int) -> bytes:
+def heat_png(heat: PatchHeat, view: View, *, size: tuple[int, int]) -> bytes:
     """Return the picture of the heat: PNG, transparent where there is none.
+
+    It is half as fine as the picture it is laid over: heat has no more detail than its patch.
 
     Args:
         heat: Of one patch.
         view: What it is laid over.
         size: Width and height of the picture of the view.
-        below: Height of the caption below that picture.
     """
     alpha = np.asarray(np.rint(heat_seen(heat, view) * _OPAQUE), dtype=np.uint8)
-    layer = Image.new("RGBA", (size[0], size[1] + below), (*COLOUR, 0))
-    shade = Image.new("RGBA", size, (*COLOUR, 255))
-    shade.putalpha(Image.fromarray(alpha).resize(size))
-    layer.paste(shade, (0, 0))
+    half = (max(1, size[0] // 2), max(1, size[1] // 2))
+    shade = Image.new("RGBA", half, (*COLOUR, 255))
+    shade.putalpha(Image.fromarray(alpha).resize(half))
     stream = io.BytesIO()
-    layer.save(stream, format="PNG", compress_level=6)
+    shade.save(stream, format="PNG", compress_level=6)
     return stream.getvalue()

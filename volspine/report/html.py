@@ -1,33 +1,47 @@
-"""The report of one study: StudyGrades and key images to one HTML page.
+"""The report of one study: StudyGrades, key images and scrolled series to one HTML page.
 
-The page needs no network and no other file: style and pictures are inside. It shows what was found
-as a map of level by condition that reads without colour, then the probabilities, the key images
-(with what each grade looked at, where that is known, to switch on and off),
-what was repaired, what was filled in and why, and how the result came about. Every text is escaped.
+The page needs no network and no other file: style, script and pictures are inside, and its
+Content-Security-Policy lets a browser run and load nothing else. Without a script it still shows
+everything but the scrolling. Every text is escaped. From above:
+
+    what was found, by level, and the map of the spine      key images of each level
+    every series to scroll through, with what was looked at  probabilities and how sure they are
+    places, what was not measured or was repaired            model, doubts and provenance
+
+A page has a size: pictures of slices get what is left of `PAGE_BYTES`, and fit.
 """
 
-import base64
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from volspine.anatomy import LEVELS, TARGETS, Condition, Level, Target
+from volspine.anatomy import TARGETS
+from volspine.dicom.study import Study
 from volspine.grades import StudyGrades
+from volspine.report.certainty import number_of_looks
+from volspine.report.findings import MAP_COLUMNS, findings, severity_map, target_rows
 from volspine.report.keyimages import KeyImage
 from volspine.report.manifest import notices
-from volspine.report.table import grade_rows
-from volspine.report.template import page_template
+from volspine.report.origin import held_out, making, model_card, places, strangeness
+from volspine.report.panels import embedded, key_rows, panels
+from volspine.report.scroll import ScrolledSeries, scrolled_series
+from volspine.report.sentences import study_sentence
+from volspine.report.template import inline, page_template
 
-__all__ = ["render_report"]
+__all__ = ["PAGE_BYTES", "render_report", "study_series"]
 
-_SHADES = ("mild", "moderate", "severe")
-_SECTIONS = frozenset(
-    {"model", "series", "repairs", "faults", "warnings", "landmarks", "crops", "doubt"}
-)
+PAGE_BYTES = 7_600_000
+"""What a page may take; mail and hospital portals often stop at 8 or 10 MB."""
+
+_TEXT_BYTES, _SLICE_BYTES = 250_000, 2_600
+"""Kept for text, and for the words and marks of each slice."""
 
 
 def render_report(
-    grades: StudyGrades, images: Sequence[KeyImage] = (), *, levels: bytes | None = None
+    grades: StudyGrades,
+    images: Sequence[KeyImage] = (),
+    *,
+    levels: bytes | None = None,
+    series: Sequence[ScrolledSeries] = (),
 ) -> str:
     """Return the page.
 
@@ -35,46 +49,60 @@ def render_report(
         grades: What was concluded.
         images: Key images; those of one condition are shown once where no level was located.
         levels: Picture of all levels, a PNG file.
+        series: To scroll through; `study_series` makes them.
     """
+    style, script = inline("report.css"), inline("report.js")
+    shown = panels(series, grades)
+    rows = key_rows(grades, images, shown)
     return page_template("report").render(
+        style=style,
+        script=script,
         grades=grades,
         notices=notices(grades),
-        conditions=[condition.label for condition in Condition],
-        severity_map=[(level.label, _map_row(grades, level)) for level in LEVELS],
-        rows=_table_rows(grades),
+        summary=study_sentence(grades),
+        findings=findings(grades),
+        columns=MAP_COLUMNS,
+        severity_map=severity_map(grades),
+        pictured={figure["cell"]["id"] for row in rows for figure in row["figures"]},
+        rows=target_rows(grades) if grades.status != "refused" else [],
+        looks=number_of_looks(grades),
         filled_in=_filled_in(grades),
-        levels=None if levels is None else _embedded(levels),
-        located=_located(grades),
-        doubts=_landmarks(grades).get("doubts", []),
-        strangeness=_strangeness(grades),
-        images=[_figure(image) for image in _distinct(images)],
+        levels=None if levels is None else embedded(levels, "png"),
+        places=places(grades),
+        doubts=_doubts(grades),
+        strangeness=strangeness(grades),
+        images=rows,
         has_heat=any(image.heat for image in images),
-        provenance=_provenance(grades),
-        model=grades.provenance.get("model", {}),
+        panels=shown,
+        series=grades.provenance.get("series", []),
+        repairs=grades.provenance.get("repairs", []),
+        faults=grades.provenance.get("faults", []),
+        model=model_card(grades),
+        held_out=held_out(grades),
+        making=making(grades),
     )
 
 
-def _map_row(grades: StudyGrades, level: Level) -> list[dict[str, Any]]:
-    return [_map_cell(grades, Target(condition, level).index) for condition in Condition]
+def study_series(
+    study: Study,
+    grades: StudyGrades,
+    images: Sequence[KeyImage] = (),
+    *,
+    levels: bytes | None = None,
+) -> list[ScrolledSeries]:
+    """Return the series of a study to scroll through, small enough for the page.
 
-
-def _map_cell(grades: StudyGrades, t: int) -> dict[str, Any]:
-    grade = grades.grades[t]
-    if grade is None:
-        return {"shade": "none", "text": "not graded", "confidence": "", "is_imputed": False}
-    return {
-        "shade": _SHADES[grade],
-        "text": grade.label,
-        "confidence": f"{grades.confidence[t]:.2f}",
-        "is_imputed": bool(grades.imputed[t]),
-    }
-
-
-def _table_rows(grades: StudyGrades) -> list[dict[str, Any]]:
-    rows = grade_rows(grades)
-    for row, target in zip(rows, TARGETS, strict=True):
-        row["label"] = target.label
-    return rows
+    Args:
+        study: The images, native.
+        grades: Of the same study.
+        images: What else is in the page.
+        levels: Likewise.
+    """
+    slices = sum(stack.shape[2] for series in study.series for stack in series.stacks)
+    pictures = sum(len(image.jpeg) + len(image.heat) for image in images) + len(levels or b"")
+    left = PAGE_BYTES - _TEXT_BYTES - _SLICE_BYTES * slices
+    num_bytes = max(left * 3 // 4 - pictures, 0)  # Four characters hold three bytes.
+    return scrolled_series(study, grades, num_bytes=num_bytes)
 
 
 def _filled_in(grades: StudyGrades) -> list[tuple[str, str]]:
@@ -86,75 +114,7 @@ def _filled_in(grades: StudyGrades) -> list[tuple[str, str]]:
     return [(reason, ", ".join(labels)) for reason, labels in groups.items()]
 
 
-def _distinct(images: Sequence[KeyImage]) -> list[KeyImage]:
-    first = {image.target.condition: image for image in reversed(images) if not image.is_located}
-    return [image for image in images if image.is_located or first[image.target.condition] is image]
-
-
-def _figure(image: KeyImage) -> dict[str, str]:
-    heat = _embedded(image.heat) if image.heat else ""
-    return {"source": _embedded(image.png), "caption": image.caption, "heat": heat}
-
-
-def _embedded(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-
-
-def _landmarks(grades: StudyGrades) -> Mapping[str, Any]:
-    """Return what was recorded about the places; empty for a model that locates nothing."""
-    found = grades.provenance.get("landmarks")
-    return found if isinstance(found, Mapping) else {}
-
-
-def _located(grades: StudyGrades) -> list[tuple[str, str, str]]:
-    """Return for each level its label, how sure its name is, and how sure its 5 places are."""
-    recorded = _landmarks(grades)
-    names, points = recorded.get("level_confidence", {}), recorded.get("points", {})
-    if not names or not points:
-        return []
-    rows = []
-    for level in LEVELS:
-        targets = [target for target in TARGETS if target.level is level]
-        spread = [points.get(target.name, {}).get("spread_mm") for target in targets]
-        known = [float(each) for each in spread if each is not None]
-        place = f"{len(known)} of {len(targets)} places"
-        expected = f", expected error {max(known):.1f} mm at most" if known else ""
-        rows.append((level.label, f"{names.get(level.value, 0.0):.2f}", place + expected))
-    return rows
-
-
-def _strangeness(grades: StudyGrades) -> list[dict[str, str]]:
-    """Return for each measure of doubt its numbers, and whether it exceeds the threshold."""
-    recorded = grades.provenance.get("doubt")
-    if not isinstance(recorded, Mapping):
-        return []
-    return [
-        {
-            "measure": name,
-            "value": f"{judged['value']:.3g}",
-            "usual_below": f"{judged['usual_below']:.0%}",
-            "threshold": f"{judged['threshold']:.3g}",
-            "exceeded": "yes" if judged["value"] > judged["threshold"] else "",
-        }
-        for name, judged in recorded.items()
-        if judged["value"] is not None and not math.isnan(judged["value"])
-    ]
-
-
-def _provenance(grades: StudyGrades) -> list[tuple[str, str]]:
-    """Return settings and versions, one line each; what has a section of its own is left out."""
-    return [
-        (key.replace("_", " "), _in_words(value))
-        for key, value in grades.provenance.items()
-        if key not in _SECTIONS
-    ]
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_in_words(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_in_words(item) for item in value)
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+def _doubts(grades: StudyGrades) -> Sequence[Any]:
+    """Return why the numbering of the levels is doubtful; empty where it is not."""
+    landmarks = grades.provenance.get("landmarks")
+    return landmarks.get("doubts", []) if isinstance(landmarks, dict) else []

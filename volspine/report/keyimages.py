@@ -2,43 +2,65 @@
 
 Pictures are laid out as radiologists read them: on an axial slice the patient's right is on the
 left of the picture and the back is below; on a sagittal slice the front is on the left and the
-head above. The edges are marked with the direction that lies there (R, L, A, P, S, I).
+head above. The edges are marked with the direction that lies there (R, L, A, P, S, I); a corner
+says on which side of the midline a sagittal slice lies; a bar gives the scale. All slices of a
+series share one grey window.
 
 Where the target was located, its slice is the nearest one of its primary view, cut down to its
-surroundings, and the point is drawn. Where it was not, the picture shows the view as a whole: the
-middle for the canal and the recesses, one side of the middle for a foramen; the caption says so.
+surroundings; four short lines point at the place and corners show the square that was looked at.
+Where it was not, the picture shows the view as a whole: the middle for the canal and the recesses,
+one side of the middle for a foramen; the caption says so.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from volspine.anatomy import TARGETS, Finding, Protocol, Side, Target
 from volspine.dicom.study import Study
 from volspine.geometry.stack import Stack
 from volspine.grades import StudyGrades
+from volspine.report.brightness import grey_window
+from volspine.report.certainty import percent
 from volspine.report.heatmap import heat_png
+from volspine.report.keypicture import WIDTH_PX, KeyPicture, Marks, picture_size
 from volspine.report.manifest import notices
-from volspine.report.upright import View, grey_bytes, letter_edges, nearest_slice, upright_slice
+from volspine.report.midline import beside_canal
+from volspine.report.seen import Square, seen_squares
+from volspine.report.upright import View, nearest_slice, upright_slice
 from volspine.types import FloatArray
 from volspine.volume.heat import PatchHeat, Saliency
 
-__all__ = ["KeyImage", "key_images"]
+__all__ = ["FORAMEN_OFFSET_MM", "SURROUNDINGS_MM", "WIDTH_PX", "KeyImage", "Shown", "key_images"]
 
 FORAMEN_OFFSET_MM = 18.0
 """How far from the middle of a sagittal series a foramen is looked for when it is not located."""
 
-SURROUNDINGS_MM = 55.0
-"""How far a key image reaches from a located target: both neighbouring levels, or the spine with
-its muscles. The picture of all levels shows the whole."""
+SURROUNDINGS_MM = {"sagittal": 45.0, "coronal": 45.0, "axial": 38.0}
+"""How far a key image reaches from a located target: on a sagittal slice both neighbouring levels,
+on an axial one the spine with its joints. The scrolled series show the whole."""
 
-WIDTH_PX = 420
-"""Width of a key image."""
+_Windows = dict[int, tuple[float, float]]
 
-_CAPTION_PX = 54
+
+@dataclass(frozen=True)
+class Shown:
+    """Which slice a picture shows.
+
+    Attributes:
+        series: Number of the series in the study.
+        stack: Number of the stack in the series.
+        k: Number of the slice in the stack.
+    """
+
+    series: int
+    stack: int
+    k: int
+
+    def of(self, study: Study) -> Stack:
+        """Return the stack."""
+        return study.series[self.series].stacks[self.stack]
 
 
 @dataclass(frozen=True)
@@ -48,11 +70,17 @@ class KeyImage:
     Attributes:
         target: What it shows.
         caption: One line about it.
-        png: The picture, encoded.
+        png: The picture with all marks and a caption below, encoded.
         is_located: Whether the target's place is drawn.
         edges: What lies at the left, right, top and bottom edge: R, L, A, P, S or I.
-        heat: What the grade looked at, a transparent picture to lay over the other; empty where
-            that is not known.
+        heat: What the grade looked at, a transparent picture to lay over `jpeg`; empty where that
+            is not known.
+        jpeg: The picture with letters and scale alone, encoded; place and square are in `marks`.
+        size: Width and height of `jpeg` in pixels.
+        scale_px: Pixels of it for each millimetre.
+        marks: Where place and square are to be drawn in it.
+        detail: The view, the slice, and where that lies.
+        shown: Which slice it is.
     """
 
     target: Target
@@ -60,7 +88,13 @@ class KeyImage:
     png: bytes
     is_located: bool
     edges: tuple[str, str, str, str]
-    heat: bytes = b""
+    heat: bytes
+    jpeg: bytes
+    size: tuple[int, int]
+    scale_px: float
+    marks: Marks
+    detail: str
+    shown: Shown
 
     @property
     def file_name(self) -> str:
@@ -83,54 +117,100 @@ def key_images(
         return []
     measured = [t for t in range(len(TARGETS)) if not grades.imputed[t]]
     heats = {target.index: look.patches[0] for target, look in (looks or {}).items()}
-    pictures = [_key_image(study, grades, t, heats.get(t)) for t in measured]
+    drawing = _Drawing(study, grades, seen_squares(grades), {})
+    pictures = [drawing.key_image(t, heats.get(t)) for t in measured]
     return [picture for picture in pictures if picture is not None]
 
 
-def _key_image(
-    study: Study, grades: StudyGrades, t: int, heat: PatchHeat | None = None
-) -> KeyImage | None:
-    target, point = TARGETS[t], grades.points_mm[t]
-    is_located = bool(np.isfinite(point).all())
-    if heat is None:
-        chosen = _choose_slice(study, target, point if is_located else None)
-    else:
-        middle = heat.slice_middle_mm(heat.hottest_slice)
-        chosen = _nearest_of(study, heat.protocol, middle)
-    if chosen is None:
-        return None
-    protocol, stack, k = chosen
-    view = upright_slice(stack, k)
-    if is_located:
-        view = view.around(point, SURROUNDINGS_MM)
-    caption = _caption(grades, t)
-    detail = f"{protocol.label[0].upper()}{protocol.label[1:]}"
-    if heat is not None:
-        detail += ", the slice that was looked at most"
-    if not is_located:
-        detail += f", {_default_place_in_words(target)}; the level was not located"
-    mark = view.locate(point) if is_located else None
-    lines = (caption, detail, notices(grades)[-1])
-    return KeyImage(
-        target=target,
-        caption=f"{caption} ({detail})",
-        png=_draw(view, mark, lines),
-        is_located=is_located,
-        edges=view.edges,
-        heat=b"" if heat is None else heat_png(heat, view, size=_size(view), below=_CAPTION_PX),
-    )
+@dataclass(frozen=True)
+class _Drawing:
+    """One study with what all its pictures share."""
+
+    study: Study
+    grades: StudyGrades
+    squares: list[Square]
+    windows: _Windows
+
+    def key_image(self, t: int, heat: PatchHeat | None) -> KeyImage | None:
+        target, point = TARGETS[t], self.grades.points_mm[t]
+        is_located = bool(np.isfinite(point).all())
+        if heat is None:
+            shown = _choose_slice(self.study, target, point if is_located else None)
+        else:
+            shown = _nearest_of(self.study, heat.protocol, heat.slice_middle_mm(heat.hottest_slice))
+        if shown is None:
+            return None
+        stack = shown.of(self.study)
+        view = upright_slice(stack, shown.k)
+        if is_located:
+            view = view.around(point, SURROUNDINGS_MM[stack.plane])
+        beside = beside_canal(
+            stack, shown.k, self.grades.points_mm, near_mm=point if is_located else None
+        )
+        picture = KeyPicture(
+            view, self._window(shown.series), beside.tag, self._marks(target, view, shown)
+        )
+        caption, detail = _caption(self.grades, t), self._detail(target, shown)
+        told = detail if heat is None else f"{detail}, the slice that was looked at most"
+        return KeyImage(
+            target=target,
+            caption=f"{caption} ({told})",
+            png=picture.png((caption, told, notices(self.grades)[-1])),
+            is_located=is_located,
+            edges=view.edges,
+            heat=b"" if heat is None else heat_png(heat, view, size=picture_size(view)),
+            jpeg=picture.jpeg(),
+            size=picture_size(view),
+            scale_px=picture_size(view)[0] / view.size_mm[0],
+            marks=picture.marks,
+            detail=detail,
+            shown=shown,
+        )
+
+    def _window(self, number: int) -> tuple[float, float]:
+        if number not in self.windows:
+            stacks = self.study.series[number].stacks
+            self.windows[number] = grey_window(stacks, self.grades.points_mm)
+        return self.windows[number]
+
+    def _marks(self, target: Target, view: View, shown: Shown) -> Marks:
+        point = self.grades.points_mm[target.index]
+        if not np.isfinite(point).all():
+            return Marks()
+        name = self.study.series[shown.series].name
+        sides = [
+            square.side_mm
+            for square in self.squares
+            if square.target == target and (square.series, square.stack) == (name, shown.stack)
+        ]
+        return Marks(view.place_mm(point), sides[0] if sides else None)
+
+    def _detail(self, target: Target, shown: Shown) -> str:
+        series, stack = self.study.series[shown.series], shown.of(self.study)
+        label = series.protocol.label
+        parts = [f"{label[0].upper()}{label[1:]}", f"slice {shown.k + 1} of {stack.shape[2]}"]
+        point = self.grades.points_mm[target.index]
+        if not np.isfinite(point).all():
+            return ", ".join(
+                [*parts, f"{_default_place_in_words(target)}; the level was not located"]
+            )
+        beside = beside_canal(stack, shown.k, self.grades.points_mm, near_mm=point).words
+        off = abs(float((stack.slice_origins_mm[shown.k] - point) @ stack.normal))
+        if stack.plane != "axial":
+            parts.append(beside)
+        if off > 0.5 * float(stack.spacing_mm[2]) + 0.5:
+            parts.append(f"the place lies {off:.0f} mm beside it")
+        return ", ".join(part for part in parts if part)
 
 
 def _caption(grades: StudyGrades, t: int) -> str:
     grade = grades.grades[t]
     if grade is None:
         return TARGETS[t].label
-    return f"{TARGETS[t].label}: {grade.label} ({grades.confidence[t]:.2f})"
+    return f"{TARGETS[t].label}: {grade.label} ({percent(float(grades.confidence[t]))})"
 
 
-def _choose_slice(
-    study: Study, target: Target, point: FloatArray | None
-) -> tuple[Protocol, Stack, int] | None:
+def _choose_slice(study: Study, target: Target, point: FloatArray | None) -> Shown | None:
     for protocol in target.finding.primary_views:
         stacks = [stack for series in study.by_protocol(protocol) for stack in series.stacks]
         if stacks:
@@ -139,14 +219,16 @@ def _choose_slice(
     return None
 
 
-def _nearest_of(
-    study: Study, protocol: Protocol, point: FloatArray
-) -> tuple[Protocol, Stack, int] | None:
+def _nearest_of(study: Study, protocol: Protocol, point: FloatArray) -> Shown | None:
     """Return the slice of a protocol that shows a point or passes nearest to it."""
-    stacks = [stack for series in study.by_protocol(protocol) for stack in series.stacks]
-    found = [(stack, nearest_slice(stack, point)) for stack in stacks]
-    best = min(found, key=lambda each: _miss_mm(each[0], each[1], point), default=None)
-    return None if best is None else (protocol, *best)
+    found = [
+        (stack, Shown(s, n, nearest_slice(stack, point)))
+        for s, series in enumerate(study.series)
+        if series.protocol is protocol
+        for n, stack in enumerate(series.stacks)
+    ]
+    best = min(found, key=lambda each: _miss_mm(each[0], each[1].k, point), default=None)
+    return None if best is None else best[1]
 
 
 def _default_place(stacks: list[Stack], target: Target) -> FloatArray:
@@ -176,38 +258,3 @@ def _miss_mm(stack: Stack, k: int, point: FloatArray) -> float:
     place, *_ = np.linalg.lstsq(stack.affine_lps[:3, :2], offset, rcond=None)
     outside = np.maximum(np.maximum(-place, place - (np.array(stack.shape[:2]) - 1)), 0)
     return through + float(outside @ stack.spacing_mm[:2])
-
-
-def _size(view: View) -> tuple[int, int]:
-    """Return width and height of the picture of a slice, without its caption."""
-    rows, columns = view.pixels.shape
-    scale = WIDTH_PX / (columns * view.spacing_mm[1])
-    return WIDTH_PX, max(1, round(rows * view.spacing_mm[0] * scale))
-
-
-def _draw(view: View, mark: tuple[float, float] | None, lines: tuple[str, ...]) -> bytes:
-    rows, columns = view.pixels.shape
-    _, height = _size(view)
-    picture = Image.fromarray(grey_bytes(view.pixels)).resize((WIDTH_PX, height))
-    sheet = Image.new("RGB", (WIDTH_PX, height + _CAPTION_PX))
-    sheet.paste(picture, (0, 0))
-    pen = ImageDraw.Draw(sheet)
-    letter_edges(pen, view.edges, (WIDTH_PX, height))
-    if mark is not None:
-        y = (mark[0] + 0.5) / rows * height
-        x = (mark[1] + 0.5) / columns * WIDTH_PX
-        pen.ellipse((x - 9, y - 9, x + 9, y + 9), outline="yellow", width=2)
-    for number, line in enumerate(lines):
-        _write(pen, (6, height + 3 + 17 * number), line)
-    stream = io.BytesIO()
-    sheet.save(stream, format="PNG", compress_level=1)  # 25 pictures in half a second.
-    return stream.getvalue()
-
-
-def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], line: str) -> None:
-    size = 13
-    font = ImageFont.load_default(size)
-    while size > 7 and pen.textlength(line, font=font) > WIDTH_PX - 12:
-        size -= 1
-        font = ImageFont.load_default(size)
-    pen.text(place, line, fill="white", font=font)

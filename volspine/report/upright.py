@@ -44,6 +44,22 @@ class View:
         place, *_ = np.linalg.lstsq(basis, point_mm - self.origin_mm, rcond=None)
         return float(place[0]), float(place[1])
 
+    @property
+    def size_mm(self) -> tuple[float, float]:
+        """Width and height of the picture, to the edges of its outer pixels."""
+        rows, columns = self.pixels.shape
+        return columns * self.spacing_mm[1], rows * self.spacing_mm[0]
+
+    @property
+    def corner_mm(self) -> FloatArray:
+        """LPS place of the picture's upper left corner."""
+        return np.asarray(self.origin_mm - (self.row_mm + self.column_mm) / 2, dtype=np.float64)
+
+    def place_mm(self, point_mm: FloatArray) -> tuple[float, float]:
+        """Return how far the point's projection lies from the picture's left and upper edge."""
+        row, column = self.locate(point_mm)
+        return (column + 0.5) * self.spacing_mm[1], (row + 0.5) * self.spacing_mm[0]
+
     def around(self, point_mm: FloatArray, reach_mm: float) -> "View":
         """Return the part of the slice within a square about a point's projection.
 
@@ -118,10 +134,18 @@ def _ends(patient_axis: int, step: FloatArray) -> tuple[str, str]:
     return (smaller, larger) if step[patient_axis] > 0 else (larger, smaller)
 
 
-def grey_bytes(pixels: VoxelArray) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
-    """Return pixels as grey levels, from their 1st to their 99.5th percentile."""
+def grey_bytes(
+    pixels: VoxelArray, window: tuple[float, float] | None = None
+) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
+    """Return pixels as grey levels.
+
+    Args:
+        pixels: Of one slice.
+        window: What is shown black and white; their 1st and 99.5th percentile if not given.
+    """
     finite = pixels[np.isfinite(pixels)]
     low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0.0, 1.0)
+    low, high = (low, high) if window is None else window
     scaled = (np.nan_to_num(pixels, nan=low) - low) / max(high - low, 1e-6)
     return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
 
@@ -130,14 +154,14 @@ def letter_edges(
     pen: ImageDraw.ImageDraw, edges: tuple[str, str, str, str], size: tuple[int, int]
 ) -> None:
     """Write what lies at the left, right, top and bottom edge of a picture of a size in pixels."""
-    font = ImageFont.load_default(20)
+    font = ImageFont.load_default(26)
     width, height = size
-    places = ((14, height / 2), (width - 14, height / 2), (width / 2, 14), (width / 2, height - 14))
+    places = ((16, height / 2), (width - 16, height / 2), (width / 2, 16), (width / 2, height - 16))
     for letter, place in zip(edges, places, strict=True):
         pen.text(
             place,
             letter,
-            fill="yellow",
+            fill="white",
             font=font,
             anchor="mm",
             stroke_width=2,

@@ -285,16 +285,26 @@ def test_what_nobody_marked_is_not_located():
 
 
 def test_a_localizer_takes_the_place_of_the_marks(phantom_root, tmp_path):
-    def nowhere(study):
-        assert study.series
-        return marked_landmarks(np.full((25, 3), np.nan))
+    class Nowhere:
+        digest = "0123456789abcdef"
+
+        def __call__(self, study):
+            assert study.series
+            return marked_landmarks(np.full((25, 3), np.nan))
 
     studies = read_roots([phantom_root])[:1]
-    store = crop_root(studies, tmp_path, locate=nowhere)
-    assert store.files[0].name.endswith("-located.npz")
+    store = crop_root(studies, tmp_path, locate=Nowhere())
+    assert store.files[0].name.endswith("-located-0123456789ab.npz")
     assert store[0].crops.points_mm.isnan().all()
     assert not store[0].crops.sagittal_mask.any()
     assert store[0].labels[AS_FILED].tolist() == list(studies[0].grades)
+
+
+def test_a_localizer_that_is_named_and_not_loaded_is_not_replaced_by_marks(phantom_root, tmp_path):
+    module = LevelCrops(str(tmp_path), root=str(phantom_root), localizer="demo")
+    with pytest.raises(ConfigurationError, match="was named and not loaded"):
+        module.setup("fit")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_study_that_cannot_be_read_is_named(phantom_root, tmp_path):

@@ -110,11 +110,12 @@ def run(arguments: argparse.Namespace) -> int:
     from volspine.inference.bundle_mode import mode_of
     from volspine.inference.bundle_weights import halved
     from volspine.inference.doubt_record import read_doubt
+    from volspine.inference.located_by import localizer_of
 
     doubt = None if arguments.doubt is None else read_doubt(arguments.doubt)
     made = _graders(arguments) if arguments.checkpoints else _kept(arguments)
     if arguments.localizer is not None:
-        made = replace(made, found=_localizer(arguments.localizer))
+        made = replace(made, found=localizer_of(arguments.localizer))
     if arguments.refiner is not None:
         made = replace(made, found=_refining(made.found, arguments.refiner))
     states = made.states
@@ -152,26 +153,6 @@ class _Made:
     card: "Card"
     found: "LocalizerCheckpoint | None" = None
     doubt: "DoubtRecord | None" = None
-
-
-def _localizer(path: Path) -> "LocalizerCheckpoint":
-    """Return the localizer of a checkpoint, or of a bundle."""
-    from volspine.errors import ConfigurationError
-    from volspine.inference.bundle import load_bundle
-    from volspine.inference.checkpoint import LocalizerCheckpoint, read_localizer
-
-    is_demo = str(path) == "demo" and not path.exists()
-    if not (path.is_dir() or is_demo):
-        return read_localizer(path)
-    bundle = load_bundle(None if is_demo else path)
-    if bundle.localizer is None:
-        raise ConfigurationError(
-            "the bundle has no localizer",
-            path=path,
-            remedy="name a checkpoint of a localizer, or another bundle",
-            code="VS-CFG-133",
-        )
-    return LocalizerCheckpoint(bundle.localizer, bundle.card.localizer)
 
 
 def _refining(found: "LocalizerCheckpoint | None", path: Path) -> "LocalizerCheckpoint":

@@ -25,7 +25,7 @@ classes is not read; the model comes from the recipe.
 import pickle
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jsonargparse import ArgumentError
@@ -49,6 +49,9 @@ from volspine.jobs import write_text
 from volspine.tasks.callbacks import PartTimer, StopOnNonFiniteLoss
 from volspine.tasks.keeping import STOPPED, AtomicCheckpoints, KeepLast, KeepPlan, Stopped
 from volspine.tasks.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from volspine.inference.located_by import LocatedBy
 
 __all__ = ["find_checkpoint", "run_lightning"]
 
@@ -168,6 +171,8 @@ class _Cli(LightningCLI):
             kwargs["enable_progress_bar"] = sys.stderr.isatty()
         if sys.stderr.isatty() and hasattr(self.datamodule, "progress"):
             self.datamodule.progress = _show_progress
+        if getattr(self.datamodule, "localizer", None):
+            self.datamodule.locate = _locate(self.datamodule.localizer)
         monitor = self.kind.monitor if self._chooses() else None
         ours = _callbacks(root, monitor=monitor, logs=config.logger is not False)
         if self.subcommand == "fit":
@@ -249,6 +254,13 @@ def _with_atomic_checkpoints(plugins: Any) -> list[Any]:
 
 def _if_there(name: str, run: Path) -> str | None:
     return name if any((run / "checkpoints").glob(f"{name}*.ckpt")) else None
+
+
+def _locate(path: str) -> "LocatedBy":
+    # Reads DICOM and grids, which training from crops does without.
+    from volspine.inference.located_by import LocatedBy, localizer_of
+
+    return LocatedBy(localizer_of(path).localizer)
 
 
 def _show_progress(done: int, wanted: int) -> None:

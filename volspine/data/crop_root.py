@@ -7,10 +7,11 @@ A file is named after its study and a digest of all that it depends on: the stud
 tables, its marks. It is made anew when any of them changes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,8 +31,18 @@ from volspine.volume.level_study import study_crops_of
 
 __all__ = ["Locate", "crop_root", "marked_landmarks"]
 
-Locate = Callable[[Study], Landmarks]
-"""From a study to where its targets are."""
+
+@runtime_checkable
+class Locate(Protocol):
+    """From a study to where its targets are; picklable, for several workers."""
+
+    @property
+    def digest(self) -> str:
+        """What tells this one from others."""
+
+    def __call__(self, study: Study, /) -> Landmarks:
+        """Return where the targets of a study are."""
+
 
 _UNMARKED = "nobody marked it"
 
@@ -68,7 +79,7 @@ def crop_root(
     Args:
         studies: With their marks.
         folder: Made if need be; other files in it are left alone.
-        locate: A localizer; the marks are used if omitted. Picklable for several workers.
+        locate: A localizer; the marks are used if omitted.
         workers: Processes.
         progress: Called with how many are there and how many are wanted.
 
@@ -77,7 +88,7 @@ def crop_root(
         OutputError: If a file cannot be written.
         ConfigurationError: If there is no study.
     """
-    method = "marks" if locate is None else "located"
+    method = "marks" if locate is None else f"located-{locate.digest[:12]}"
     jobs = [_Job(study, folder / f"{_name(study)}-{method}.npz") for study in studies]
     return CropStore(
         make_missing(

@@ -54,9 +54,11 @@ class LevelCrops(pl.LightningDataModule):
         split: Which studies of a root are trained on.
         store: What `volspine prepare` made of the root; no DICOM is decoded then. Its own tables
             are read where there is no root.
+        localizer: Checkpoint of a localizer, or a model folder that has one, or `demo` for that of
+            the package: it finds the targets of a root's studies, instead of their marks.
 
     Attributes:
-        locate: Where the targets of a root's studies are; None takes their marks.
+        locate: The localizer at work; whoever makes a module with `localizer` sets it.
         progress: Called with how many studies of a set are there and how many are wanted.
     """
 
@@ -70,9 +72,10 @@ class LevelCrops(pl.LightningDataModule):
         root: str | list[str] | None = None,
         split: SplitPlan = _SPLIT,
         store: str | list[str] | None = None,
+        localizer: str | None = None,
     ) -> None:
         super().__init__()
-        self.crops = Path(crops)
+        self.crops, self.localizer = Path(crops), localizer
         self.people, self.draws, self.looks = people, draws, looks
         self.places = places_of(root, store)
         self.plan = split
@@ -102,9 +105,18 @@ class LevelCrops(pl.LightningDataModule):
     def _filled(self, name: str, *, most: int | None = None) -> CropStore:
         how: dict[str, Any] = {"workers": self.people.workers, "progress": self.progress}
         if self.places.roots:
+            self._check_located()
             studies = spread(self._real[name], most)
             return crop_root(studies, self.crops, locate=self.locate, **how)
         return render_crops(spread(self.people.specs(name), most), self.crops, **how)
+
+    def _check_located(self) -> None:
+        if self.localizer and self.locate is None:
+            raise ConfigurationError(
+                f"the localizer {self.localizer} was named and not loaded",
+                remedy="set .locate to volspine.inference.located_by.LocatedBy(localizer)",
+                code="VS-CFG-431",
+            )
 
     def _split(self) -> dict[str, list[LabelledStudy]]:
         studies, plan = self.labelled(), self.plan
@@ -146,6 +158,7 @@ class LevelCrops(pl.LightningDataModule):
         }
         roots = {
             "roots": [root.name for root in self.places.roots],
+            "located_by": "marks" if self.locate is None else self.locate.digest,
             "num_studies": {name: len(found) for name, found in self._real.items()},
             "split_seed": self.plan.seed,
         }
@@ -207,7 +220,9 @@ class LevelCrops(pl.LightningDataModule):
 
     def _as_tested(self, store: CropStore, name: str) -> DataLoader[LevelItem]:
         # Sets differ in their seed; what runs are compared on does not depend on theirs.
-        looks = replace(AS_THEY_ARE, jitter=self.looks.jitter * self.draws.located)
+        # What a localizer found is as far off as it is.
+        errs = self.draws.located and not self.localizer
+        looks = replace(AS_THEY_ARE, jitter=self.looks.jitter * errs)
         seen = self._seen(name, looks, SETS.index(name))
         return self._loader(LevelDataset(store, seen), [(0, n) for n in range(len(store))])
 

@@ -3,7 +3,7 @@
 #   make demo       grade a synthetic study, print the grades, write report and pictures
 #   make test       the quick suite                make test-all   with the slow one
 #   make lint       style, types, layers           make docs       the pages, into site/
-#   make bench      speed of what matters (BENCH_JSON=path writes the rows)
+#   make bench      speed beside what one would use instead (BENCH_JSON=path writes the rows, ROWS=a,b)
 #
 # The environment lives in .venv. What is installed leaves a stamp there, so a second run starts at
 # once; changed pins or metadata install again. PYTHON=... chooses the interpreter.
@@ -39,8 +39,8 @@ lint: $(VENV)/.has-test,all,ray
 docs: $(VENV)/.has-docs
 	$(RUN) -m mkdocs build --strict
 
-bench: $(VENV)/.has-test,all,ray
-	$(RUN) experiments/benchmarks/run.py
+bench: $(VENV)/.has-bench,all
+	$(RUN) experiments/benchmarks/run.py $(if $(ROWS),--rows $(ROWS))
 
 clean:
 	rm -rf $(VENV) site build dist

@@ -3,6 +3,9 @@
 Forward and backward of the ordinal loss of a batch of 64 studies.
 """
 
+import time
+from collections.abc import Callable
+
 import torch
 from spacecutter.losses import CumulativeLinkLoss
 from spacecutter.models import LogisticCumulativeLink
@@ -16,7 +19,7 @@ __all__ = ["rows"]
 BATCH = 64
 
 
-def rows() -> list[Row]:
+def rows(*, rounds: int = 21, clock: Callable[[], float] = time.perf_counter) -> list[Row]:
     """Compare one step of the link and its loss."""
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(BATCH, len(TARGETS), 1, generator=generator)
@@ -50,6 +53,7 @@ def rows() -> list[Row]:
             ("CumulativeLink", ours),
             ("25 spacecutter heads", theirs),
             agreement=f"loss within {difference:.1e}",
-            rounds=21,
+            rounds=rounds,
+            clock=clock,
         )
     ]

@@ -1,0 +1,82 @@
+"""Row a: a study on disk -> three volumes on one grid, by all ways, in all codings.
+
+What is right is known: the ramp. Every way is judged by the largest error of a filled voxel against
+what its own affine says, and by the share of voxels left empty, both where the stacks certainly
+measured. The floor is what no way can go below: bytes over bandwidth, and decoding.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from floor import floor_of
+from race import Contender, race, results
+from ramp import places_of
+from result import Plan, Result
+from studies import Shape, write_all
+from volumes import GRID, WAYS
+
+__all__ = ["grid_for", "rows"]
+
+_TOLERANCE = 3.0
+_ROUNDS = {"raw": 9, "rle": 5, "j2k": 3, "piles": 5}
+_TARGETS = {
+    "raw": {"SimpleITK": 1.0, "TorchIO": 1.5, "point cloud": 5.0},
+    "rle": {"SimpleITK": 2.0, "TorchIO": 1.5, "point cloud": 5.0},
+}
+_NAMES = {
+    "raw": "a study of three blocks, raw, to a common grid",
+    "rle": "the same, run-length encoded",
+    "j2k": "the same, JPEG 2000",
+    "piles": "the axial series in five tilted piles, raw",
+}
+_SLOW = "point cloud"
+
+
+def rows(plan: Plan) -> list[Result]:
+    """Measure all ways on all codings."""
+    shape = Shape(5, 20, 32) if plan.tiny else Shape()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_all(folder, shape)
+        found: list[Result] = []
+        for coding in ("raw", "rle", "j2k"):
+            found += _raced(coding, folder / "block", coding, plan)
+        return found + _raced("piles", folder / "piles", "raw", plan)
+
+
+def grid_for(folder: Path) -> GRID:
+    """Return the default grid in the middle of what the stacks of a study cover."""
+    corners = np.concatenate([np.array(s).reshape(-1, 3) for s in places_of(folder).values()])
+    middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    return GRID((4.0, 1.0, 1.0), (32, 192, 192), (*map(float, middle.round(1)),))
+
+
+def _raced(name: str, folder: Path, coding: str, plan: Plan) -> list[Result]:
+    grid, study = list(grid_for(folder)), folder / coding
+    ways = {
+        way: Contender(
+            "volumes:run_way",
+            {"way": way, "study": str(study), "grid": grid},
+            rounds=2 if way == _SLOW else 1000,
+            fresh=(3 if name == "raw" else 1) if way not in (_SLOW, "MONAI") else 1,
+        )
+        for way in WAYS
+        if way != _SLOW or name in ("raw", "rle")
+    }
+    found = race(ways, plan, rounds=_ROUNDS[name])
+    checks = {way: _check(way, folder / "ramp", grid, plan) for way in ways}
+    # A ramp differs from the study in its values only, so what is right of one is of the other.
+    lines = results("a", _NAMES[name], found, checks=checks, targets=_TARGETS.get(name))
+    return [*lines, *floor_of(_NAMES[name], study, lines, voxels=int(np.prod(grid[1])))]
+
+
+def _check(way: str, ramp: Path, grid: list[Any], plan: Plan) -> tuple[str, bool | None]:
+    judge = Contender("judging:judge_way", {"way": way, "study": str(ramp), "grid": grid}, fresh=0)
+    found = race({way: judge}, Plan(tiny=True, threads=plan.threads), rounds=0)[way]
+    if found.failed:
+        return found.failed, None
+    error, holes = found.facts[0]["error"], found.facts[0]["holes"]
+    text = f"error {error:.1f} levels, {holes:.1%} empty"
+    return text, error < _TOLERANCE and holes == 0.0

@@ -21,6 +21,8 @@ __all__ = ["HALF", "is_uncertain", "looks_at", "number_of_looks", "percent", "sp
 HALF = 0.5
 """Below this a grade is uncertain: all others together are more probable."""
 
+_BLANK = "\u00a0"
+
 
 def number_of_looks(grades: StudyGrades) -> int:
     """Return how many looks the probabilities are the mean of; 0 where that is not known."""
@@ -56,27 +58,27 @@ def is_uncertain(grades: StudyGrades, t: int) -> bool:
 
 
 def percent(probability: float) -> str:
-    """Return a probability in whole percent; never none or all.
+    """Return a probability in whole percent, never none or all; the blank does not break a line.
 
     Example:
-        >>> percent(0.424), percent(0.997), percent(0.002)
-        ('42 %', '>99 %', '<1 %')
+        >>> [percent(p).replace(_BLANK, " ") for p in (0.424, 0.997, 0.002)]
+        ['42 %', '>99 %', '<1 %']
     """
     whole = round(100 * probability)
     if whole > 99:
-        return ">99 %"
-    return "<1 %" if whole < 1 else f"{whole} %"
+        return f">99{_BLANK}%"
+    return f"<1{_BLANK}%" if whole < 1 else f"{whole}{_BLANK}%"
 
 
 def span(low: float, high: float) -> str:
     """Return the percentages from the least to the greatest, once where they are the same.
 
     Example:
-        >>> span(0.36, 0.445), span(0.361, 0.364), span(0.001, 0.02)
-        ('36 to 44 %', '36 %', '<1 to 2 %')
+        >>> [span(*ends).replace(_BLANK, " ") for ends in ((0.36, 0.445), (0.361, 0.364))]
+        ['36 to 44 %', '36 %']
     """
     first, last = percent(low), percent(high)
-    return first if first == last else f"{first.removesuffix(' %')} to {last}"
+    return first if first == last else f"{first.removesuffix(f'{_BLANK}%')} to {last}"
 
 
 def _recorded(grades: StudyGrades) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ from volspine.report.keyimages import KeyImage
 from volspine.report.manifest import notices
 from volspine.report.origin import held_out, making, model_card, places, strangeness
 from volspine.report.panels import embedded, key_rows, panels
-from volspine.report.scroll import ScrolledSeries, scrolled_series
+from volspine.report.scroll import MOST_USED, ScrolledSeries, scrolled_series
 from volspine.report.sentences import study_sentence
 from volspine.report.template import inline, page_template
 
@@ -98,7 +98,8 @@ def study_series(
         images: What else is in the page.
         levels: Likewise.
     """
-    slices = sum(stack.shape[2] for series in study.series for stack in series.stacks)
+    counts = [sum(stack.shape[2] for stack in series.stacks) for series in study.series]
+    slices = sum(min(count, MOST_USED) for count in counts)
     pictures = sum(len(image.jpeg) + len(image.heat) for image in images) + len(levels or b"")
     left = PAGE_BYTES - _TEXT_BYTES - _SLICE_BYTES * slices
     num_bytes = max(left * 3 // 4 - pictures, 0)  # Four characters hold three bytes.

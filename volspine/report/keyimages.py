@@ -26,7 +26,7 @@ from volspine.report.certainty import percent
 from volspine.report.heatmap import heat_png
 from volspine.report.keypicture import WIDTH_PX, KeyPicture, Marks, picture_size
 from volspine.report.manifest import notices
-from volspine.report.midline import beside_canal
+from volspine.report.midline import beside_canal, slice_in_words
 from volspine.report.seen import Square, seen_squares
 from volspine.report.upright import View, nearest_slice, upright_slice
 from volspine.types import FloatArray
@@ -188,7 +188,8 @@ class _Drawing:
     def _detail(self, target: Target, shown: Shown) -> str:
         series, stack = self.study.series[shown.series], shown.of(self.study)
         label = series.protocol.label
-        parts = [f"{label[0].upper()}{label[1:]}", f"slice {shown.k + 1} of {stack.shape[2]}"]
+        number = slice_in_words(series, shown.stack, shown.k)
+        parts = [f"{label[0].upper()}{label[1:]}", number]
         point = self.grades.points_mm[target.index]
         if not np.isfinite(point).all():
             return ", ".join(

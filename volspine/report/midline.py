@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from volspine.anatomy import LEVELS
+from volspine.dicom.study import Series
 from volspine.geometry.stack import Stack
 from volspine.types import FloatArray
 
-__all__ = ["NEAR_MM", "Beside", "beside_canal"]
+__all__ = ["NEAR_MM", "Beside", "beside_canal", "slice_in_words"]
 
 NEAR_MM = 3.0
 """Nearer than this a sagittal slice is in the midline; a canal is about 20 mm wide."""
@@ -60,6 +61,24 @@ def beside_canal(
     if near_mm is not None:
         there = there[[int(np.linalg.norm(canal[there] - near_mm, axis=1).argmin())]]
     return _sideways(float(away[there].mean()), "the midline")
+
+
+def slice_in_words(series: Series, number: int, k: int) -> str:
+    """Return which slice it is: `slice 9 of 15, image 31`, the image being its InstanceNumber.
+
+    Args:
+        series: Of any protocol.
+        number: Of the stack; told where there are several.
+        k: Of the slice in the stack.
+    """
+    count = series.stacks[number].shape[2]
+    words = f"slice {k + 1} of {count}"
+    if len(series.stacks) > 1:
+        words += f" of stack {number + 1} of {len(series.stacks)}"
+    sources = series.instances[number] if number < len(series.instances) else []
+    # Where slices could not be decoded, sources and slices are not one to one.
+    image = sources[k].instance_number if len(sources) == count else None
+    return words if image is None else f"{words}, image {image}"
 
 
 def _sideways(left_mm: float, of: str) -> Beside:

@@ -15,16 +15,22 @@ from volspine.dicom.study import Study
 from volspine.geometry.outline import disc_outlines
 from volspine.geometry.stack import Stack
 from volspine.grades import StudyGrades
-from volspine.report.upright import View, grey_bytes, letter_edges, nearest_slice, upright_slice
+from volspine.report.brightness import grey_window
+from volspine.report.marks import letter_picture
+from volspine.report.upright import View, grey_bytes, nearest_slice, upright_slice
 from volspine.types import FloatArray
 
 __all__ = ["levels_picture"]
 
-WIDTH_PX = 640
+WIDTH_PX = 520
 """Width of the picture."""
 
+BEFORE_MM, BEHIND_MM, BESIDE_MM = 75.0, 60.0, 45.0
+"""How far the picture reaches beyond the places: the bodies in front, the names behind, one more
+level above and below."""
+
 _INK, _POINT = "#5ea1ff", "yellow"
-_RADIUS_PX = 7
+_RADIUS_PX = 8
 
 
 def levels_picture(study: Study, grades: StudyGrades) -> bytes | None:
@@ -55,13 +61,13 @@ def _off_mm(stack: Stack, k: int, point: FloatArray) -> float:
 
 
 def _draw(stack: Stack, k: int, grades: StudyGrades) -> bytes:
-    view = upright_slice(stack, k)
-    rows, columns = view.pixels.shape
-    scale = WIDTH_PX / (columns * view.spacing_mm[1])
-    size = (WIDTH_PX, max(1, round(rows * view.spacing_mm[0] * scale)))
-    sheet = Image.fromarray(grey_bytes(view.pixels)).resize(size).convert("RGB")
+    view = _surroundings(upright_slice(stack, k), grades.points_mm)
+    width, height = view.size_mm
+    size = (WIDTH_PX, max(1, round(height * WIDTH_PX / width)))
+    window = grey_window([stack], grades.points_mm)
+    sheet = Image.fromarray(grey_bytes(view.pixels, window)).resize(size).convert("RGB")
     pen = ImageDraw.Draw(sheet)
-    letter_edges(pen, view.edges, size)
+    letter_picture(pen, view.edges, size, px_per_mm=WIDTH_PX / width)
     for level, outline in disc_outlines(grades.points_mm).items():
         _draw_level(pen, (view, size), level, outline)
     for level in LEVELS:
@@ -72,6 +78,13 @@ def _draw(stack: Stack, k: int, grades: StudyGrades) -> bytes:
     stream = io.BytesIO()
     sheet.save(stream, format="PNG", compress_level=6)
     return stream.getvalue()
+
+
+def _surroundings(view: View, points_mm: FloatArray) -> View:
+    """Return the part of a sagittal slice around the places that were found."""
+    places = [view.place_mm(point) for point in points_mm if np.isfinite(point).all()]
+    (left, top), (right, bottom) = np.min(places, axis=0), np.max(places, axis=0)
+    return view.part((left - BEFORE_MM, top - BESIDE_MM), (right + BEHIND_MM, bottom + BESIDE_MM))
 
 
 def _place(view: View, size: tuple[int, int], point: FloatArray) -> tuple[float, float]:
@@ -89,13 +102,13 @@ def _draw_level(
     # From the middle of the frame's front edge to the middle of its back edge.
     front, back = (outline[1] + outline[2]) / 2, (outline[3] + outline[4]) / 2
     ends = [_place(*view, point) for point in (front, back)]
-    pen.line(ends, fill=_INK, width=2)
+    pen.line(ends, fill=_INK, width=3)
     beyond = np.array(ends[1]) + 0.35 * (np.array(ends[1]) - np.array(ends[0]))
     pen.text(
         (float(beyond[0]), float(beyond[1])),
         level.label,
         fill="white",
-        font=ImageFont.load_default(17),
+        font=ImageFont.load_default(22),
         anchor="lm",
         stroke_width=2,
         stroke_fill="black",

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from volspine.anatomy import LEVELS, Condition, Finding, Grade, Level, Protocol
+from volspine.anatomy import LEVELS, Condition, Finding, Grade, Level, Protocol, Side
 from volspine.grades import StudyGrades
 from volspine.report.findings import MAP_COLUMNS, SHADES, map_cell
 from volspine.report.keyimages import KeyImage
 from volspine.report.marks import BAR_MM
+from volspine.report.midline import slice_in_words
 from volspine.report.scroll import Mark, ScrolledSeries, ScrolledSlice
 from volspine.types import FloatArray
 
@@ -73,6 +74,7 @@ def panels(series: Sequence[ScrolledSeries], grades: StudyGrades) -> list[dict[s
 def _panel(each: ScrolledSeries, facts: dict[str, Any], grades: StudyGrades) -> dict[str, Any]:
     label = each.series.protocol.label
     slices = [_slice(each, n, grades) for n in range(len(each.slices))]
+    start = _start(each, grades)
     return {
         "number": each.number,
         "label": f"{label[0].upper()}{label[1:]}",
@@ -80,7 +82,8 @@ def _panel(each: ScrolledSeries, facts: dict[str, Any], grades: StudyGrades) -> 
         "reason": each.series.reason,
         "use": facts.get("use", ""),
         "slices": slices,
-        "start": _start(each, grades),
+        "start": start,
+        "middle": _middle(each, start, grades),
         "every": each.every,
         "edge": each.rung.edge,
         "why_not": each.why_not,
@@ -89,10 +92,7 @@ def _panel(each: ScrolledSeries, facts: dict[str, Any], grades: StudyGrades) -> 
 
 def _slice(each: ScrolledSeries, n: int, grades: StudyGrades) -> dict[str, Any]:
     shown = each.slices[n]
-    stacks = each.series.stacks
-    count = stacks[shown.stack].shape[2]
-    group = f" of stack {shown.stack + 1} of {len(stacks)}" if len(stacks) > 1 else ""
-    words = f"slice {shown.k + 1} of {count}{group}"
+    words = slice_in_words(each.series, shown.stack, shown.k)
     view = shown.view
     width, height = view.size_mm
     return {
@@ -127,13 +127,30 @@ def _mark(mark: Mark, plane: str, grades: StudyGrades) -> dict[str, Any]:
     return {
         "x": round(x, 1),
         "y": round(y, 1),
-        "half": round((side or 0.0) / 2, 1),
         "corners": "" if side is None else _corners(x, y, side / 2),
         "label": f"{name} {'not measured' if is_imputed else word}".strip(),
+        "label_at": _label_place(mark, plane),
         "title": target.label,
         "is_here": mark.is_here,
-        "is_sagittal": plane == "sagittal",
     }
+
+
+def _label_place(mark: Mark, plane: str) -> tuple[float, float, str]:
+    """Return where a label stands beside its square, and which end of it: no two on one spot.
+
+    On a sagittal slice behind the spine; on an axial one on the target's own side, which is the
+    picture's other, and below the canal.
+    """
+    (x, y), half = mark.place_mm, (mark.side_mm or 0.0) / 2
+    side = mark.target.side
+    if plane == "sagittal":
+        x, y, anchor = x + half + 1.5, y + 1.5, "start"
+    elif side is None:
+        y, anchor = y + half + 5.0, "middle"
+    else:
+        away = half + 1.5 if side is Side.LEFT else -half - 1.5
+        x, y, anchor = x + away, y - half / 2, "start" if side is Side.LEFT else "end"
+    return round(x, 1), round(y, 1), anchor
 
 
 def _corners(x: float, y: float, half: float) -> str:
@@ -145,6 +162,17 @@ def _corners(x: float, y: float, half: float) -> str:
             a, b = x + across * half, y + down * half
             parts.append(f"M{a - across * arm:.1f} {b:.1f}H{a:.1f}V{b - down * arm:.1f}")
     return "".join(parts)
+
+
+def _middle(each: ScrolledSeries, start: int, grades: StudyGrades) -> tuple[float, float]:
+    """Return what a picture is zoomed about, in percent of its width and height."""
+    points = grades.points_mm[np.isfinite(grades.points_mm).all(axis=1)]
+    if not len(points) or not each.slices:
+        return 50.0, 50.0
+    view = each.slices[start].view
+    places = np.mean([view.place_mm(point) for point in points], axis=0)
+    across, down = np.clip(100 * places / np.array(view.size_mm), 0, 100)
+    return round(float(across), 1), round(float(down), 1)
 
 
 def _start(each: ScrolledSeries, grades: StudyGrades) -> int:
@@ -177,7 +205,7 @@ def _figure(
     width, height = image.size
     scale = image.scale_px
     marks = image.marks
-    place = None if marks.place_mm is None else [round(mm * scale, 1) for mm in marks.place_mm]
+    x, y = (round(mm * scale, 1) for mm in marks.place_mm or (0.0, 0.0))
     side = (marks.side_mm or 0.0) * scale
     return {
         "cell": map_cell(grades, image.target),
@@ -187,8 +215,8 @@ def _figure(
         "heat": embedded(image.heat, "png") if image.heat else "",
         "width": width,
         "height": height,
-        "place": place,
-        "corners": _corners(*place, side / 2) if place and side else "",
+        "place": None if marks.place_mm is None else (x, y),
+        "corners": _corners(x, y, side / 2) if side else "",
         "caption": image.caption,
         "detail": image.detail,
         "series": shown[0],

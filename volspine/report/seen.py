@@ -90,7 +90,7 @@ def box_outline(box_mm: FloatArray, view: View) -> list[tuple[float, float]]:
     corners = [
         np.array([box_mm[i, 0], box_mm[j, 1], box_mm[k, 2]]) for i, j, k in np.ndindex(2, 2, 2)
     ]
-    cut = []
+    cut: list[FloatArray] = []
     for a, first in enumerate(corners):
         for b in (a ^ 1, a ^ 2, a ^ 4):
             if b > a:

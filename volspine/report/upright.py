@@ -67,15 +67,25 @@ class View:
             point_mm: LPS, shape (3,).
             reach_mm: From the point to the square's sides; what lies off the slice is left out.
         """
-        part, origin = [], self.origin_mm
-        steps = (self.row_mm, self.column_mm)
-        for axis, (place, step) in enumerate(zip(self.locate(point_mm), steps, strict=True)):
-            reach, size = reach_mm / self.spacing_mm[axis], self.pixels.shape[axis]
-            first = int(np.clip(round(place - reach), 0, size - 1))
-            last = int(np.clip(round(place + reach), first, size - 1))
-            part.append(slice(first, last + 1))
+        x, y = self.place_mm(point_mm)
+        return self.part((x - reach_mm, y - reach_mm), (x + reach_mm, y + reach_mm))
+
+    def part(self, first_mm: tuple[float, float], last_mm: tuple[float, float]) -> "View":
+        """Return the part between two corners, at least one pixel of it.
+
+        Args:
+            first_mm: The upper left corner, from the left and upper edge of this view.
+            last_mm: The lower right one. What lies off the slice is left out.
+        """
+        origin, kept = self.origin_mm, []
+        for axis, step in enumerate((self.row_mm, self.column_mm)):
+            spacing, size = self.spacing_mm[axis], self.pixels.shape[axis]
+            ends = (first_mm[1 - axis] / spacing - 0.5, last_mm[1 - axis] / spacing - 0.5)
+            first = int(np.clip(round(ends[0]), 0, size - 1))
+            last = int(np.clip(round(ends[1]), first, size - 1))
+            kept.append(slice(first, last + 1))
             origin = origin + first * step
-        return replace(self, pixels=self.pixels[tuple(part)], origin_mm=origin)
+        return replace(self, pixels=self.pixels[tuple(kept)], origin_mm=origin)
 
 
 def upright_slice(stack: Stack, k: int) -> View:

@@ -83,7 +83,7 @@
   };
 
   const goTo = (panel, event) => {
-    const slice = panel.slices[panel.at], box = slice.element.getBoundingClientRect();
+    const slice = panel.slices[panel.at], box = slice.element.querySelector(".zoomed").getBoundingClientRect();
     const x = (event.clientX - box.left) / box.width * slice.plane.size[0];
     const y = (event.clientY - box.top) / box.height * slice.plane.size[1];
     const point = place(slice.plane, x, y);
@@ -96,6 +96,7 @@
     const stage = figure.querySelector(".stage"), slider = figure.querySelector(".scroller input");
     const panel = { slices, slider, where: figure.querySelector(".where"), at: Number(figure.dataset.start) };
     panels.set(figure.id, panel);
+    for (const zoomed of all(".zoomed", figure)) zoomed.style.transformOrigin = figure.dataset.middle;
     slider.addEventListener("input", () => show(panel, Number(slider.value)));
     stage.addEventListener("keydown", (event) => {
       const step = STEPS[event.key];
@@ -128,7 +129,7 @@
   }
 
   const root = document.documentElement.style;
-  const sliders = [["brightness", "--b"], ["contrast", "--c"]].map(([id, name]) => [document.getElementById(id), name]);
+  const sliders = [["brightness", "--b"], ["contrast", "--c"], ["zoom", "--z"]].map(([id, name]) => [document.getElementById(id), name]);
   const relight = () => { for (const [slider, name] of sliders) if (slider) root.setProperty(name, String(slider.value / 100)); };
   for (const [slider] of sliders) if (slider) slider.addEventListener("input", relight);
   const asItWas = document.getElementById("as-it-was");

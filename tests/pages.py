@@ -64,7 +64,7 @@ def check_command(words: list[str], root: Path) -> None:
 def _check_pip(rest: list[str], root: Path) -> None:
     extras = re.search(r"volspine\[([\w,]+)\]", " ".join(rest))
     declared = re.findall(r"^(\w+) =$", (root / "setup.cfg").read_text(), re.MULTILINE)
-    assert rest[0] == "install"
+    assert rest[0] in {"install", "wheel"}
     assert extras is None or set(extras[1].split(",")) <= set(declared)
 
 
@@ -73,7 +73,7 @@ def _check_ours(rest: list[str], root: Path) -> None:
     assert name in COMMANDS, name
     if name in TRAINER:
         assert (root / options[options.index("-c") + 1]).is_file(), options
-        return
+        return  # Whether its options exist is told by running it.
     parser, command = _Parser(prog=name), importlib.import_module(f"volspine.cli.{name}")
     command.add_arguments(parser)
     if getattr(command, "PASSES_ON", False):

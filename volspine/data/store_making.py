@@ -25,6 +25,7 @@ from volspine.dicom.find import NO_STUDY, find_studies
 from volspine.dicom.prepared import is_prepared, read_description
 from volspine.dicom.preparing import content_key, is_current, write_prepared
 from volspine.dicom.reading import read_study
+from volspine.dicom.safe_names import safe_path_in
 from volspine.errors import ConfigurationError, InputError, OutputError, VolspineError
 from volspine.jobs import run_many
 
@@ -202,7 +203,7 @@ class _Preparer:
             place=place,
             key=told["key"],
             name=told["name"],
-            source=_below(self.root, path),
+            source=safe_path_in(path, _below(self.root, path)),
             num_bytes=sum(stack["bytes"] for each in series for stack in each["stacks"]),
             series=dict(sorted(Counter(each["protocol"] for each in series).items())),
             findings={

@@ -27,6 +27,7 @@ from volspine.dicom.prepared import (
     read_description,
     sha256_of,
 )
+from volspine.dicom.safe_names import safe_path, safe_path_in
 from volspine.dicom.study import Series, Source, Study
 from volspine.errors import InputError, VolspineError
 from volspine.geometry.stack import Stack
@@ -108,7 +109,10 @@ def write_prepared(study: Study, folder: Path, *, key: str) -> None:
         "key": key,
         "name": study.name,
         "repairs": study.repairs,
-        "faults": [[fault.path, fault.code, fault.reason] for fault in study.faults],
+        "faults": [
+            [safe_path_in(study.path, fault.path), fault.code, fault.reason]
+            for fault in study.faults
+        ],
         "series": series,
     }
     text = canonical(told)
@@ -191,7 +195,7 @@ def _source_told(source: Source, base: Path | None) -> list[Any]:
     else:
         path = Path(path).name
     return [
-        path,
+        path if base is not None and is_challenge_study(base) else safe_path(path),
         source.instance_number,
         source.sop_instance_uid,
         source.sop_class_uid,

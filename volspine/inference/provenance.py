@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from volspine.anatomy import PROTOCOLS
 from volspine.data.cache import PREPROCESSING_VERSION
+from volspine.dicom.safe_names import safe_path_in
 from volspine.dicom.study import Series, Study
 from volspine.inference.bundle import Bundle
 from volspine.inference.temperature_file import by_condition
@@ -67,7 +68,11 @@ def study_facts(study: Study, uses: Mapping[str, Use] | None = None) -> dict[str
         "series": [_series_facts(series, uses) for series in study.series],
         "repairs": _repairs(study),
         "faults": [
-            {"path": fault.path, "code": fault.code, "reason": fault.reason}
+            {
+                "path": safe_path_in(study.path, fault.path),
+                "code": fault.code,
+                "reason": fault.reason,
+            }
             for fault in study.faults
         ],
     }

@@ -15,7 +15,14 @@ from PIL import Image
 from volspine import __version__
 from volspine.dicom.study import Study
 from volspine.grades import StudyGrades
-from volspine.report.evidence import can_be_referred_to, evidence, identify, new_uid, source_of
+from volspine.report.evidence import (
+    can_be_referred_to,
+    evidence,
+    identify,
+    new_uid,
+    source_of,
+    unlogged,
+)
 from volspine.report.keyimages import KeyImage
 from volspine.report.manifest import notices
 from volspine.report.structured import SERIES_NUMBER, require_highdicom, series_uid
@@ -40,35 +47,41 @@ def secondary_captures(
         ConfigurationError: If the study has no identifiers that a DICOM output can repeat, as
             NIfTI, or was refused.
     """
-    hd = require_highdicom()
+    require_highdicom()
     header = evidence(study, grades)[0]
     series = series_uid(study, grades, "captures")
     for number, image in enumerate(images, start=1):
-        with Image.open(io.BytesIO(image.png)) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
-        capture = hd.sc.SCImage.from_ref_dataset(
-            header,
-            pixel_array=pixels,
-            photometric_interpretation="RGB",
-            bits_allocated=8,
-            coordinate_system="PATIENT",
-            patient_orientation=tuple(_BIPED.get(e, e) for e in (image.edges[1], image.edges[3])),
-            series_instance_uid=series,
-            series_number=SERIES_NUMBER + 1,
-            sop_instance_uid=new_uid(series, image.target.name),
-            instance_number=number,
-            manufacturer="volspine",
-            manufacturer_model_name="volspine",
-            software_versions=__version__,
-            series_description="volspine key images: research use only",
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-        )
+        with unlogged():
+            capture = _capture(header, image, series=series, number=number)
         _describe(capture, grades, image)
         _refer(capture, study, image)
         identify(capture, study)
         stream = io.BytesIO()
         capture.save_as(stream, enforce_file_format=True)
         yield f"sc_{image.target.level.value}_{image.target.condition.term}.dcm", stream.getvalue()
+
+
+def _capture(header: Any, image: KeyImage, *, series: str, number: int) -> Any:
+    """Return a picture as a secondary capture without identifiers."""
+    with Image.open(io.BytesIO(image.png)) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    return require_highdicom().sc.SCImage.from_ref_dataset(
+        header,
+        pixel_array=pixels,
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=tuple(_BIPED.get(e, e) for e in (image.edges[1], image.edges[3])),
+        series_instance_uid=series,
+        series_number=SERIES_NUMBER + 1,
+        sop_instance_uid=new_uid(series, image.target.name),
+        instance_number=number,
+        manufacturer="volspine",
+        manufacturer_model_name="volspine",
+        software_versions=__version__,
+        series_description="volspine key images: research use only",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+    )
 
 
 def _describe(capture: Any, grades: StudyGrades, image: KeyImage) -> None:

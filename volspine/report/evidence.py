@@ -8,8 +8,10 @@ Identifiers are written last and checked before: what DICOM does not allow is le
 message or log ever quotes it.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,15 @@ from volspine.grades import StudyGrades
 from volspine.types import FloatArray
 from volspine.volume.frames import in_one_frame
 
-__all__ = ["can_be_referred_to", "evidence", "identify", "new_uid", "source_images", "source_of"]
+__all__ = [
+    "can_be_referred_to",
+    "evidence",
+    "identify",
+    "new_uid",
+    "source_images",
+    "source_of",
+    "unlogged",
+]
 
 _REPEATED = (
     "PatientName",
@@ -94,6 +104,18 @@ def source_of(study: Study, stack: Stack, k: int) -> Source | None:
         if one is stack and k < len(sources) == len(stack.slice_origins_mm):
             return sources[k]
     return None
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep highdicom from logging: it quotes identifiers."""
+    log = logging.getLogger("highdicom")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def can_be_referred_to(source: Source) -> bool:

@@ -30,7 +30,7 @@ from volspine.report.codes import (
     side_code,
     site_code,
 )
-from volspine.report.evidence import evidence, identify, new_uid, source_images
+from volspine.report.evidence import evidence, identify, new_uid, source_images, unlogged
 from volspine.report.manifest import notices
 from volspine.volume.frames import chosen_frame
 
@@ -52,29 +52,10 @@ def structured_report(study: Study, grades: StudyGrades) -> bytes:
         ConfigurationError: If the study has no identifiers that a report can repeat, as NIfTI, or
             was refused.
     """
-    from pydicom.sr.codedict import codes
-
     hd = require_highdicom()
     images = evidence(study, grades)
-    report = hd.sr.MeasurementReport(
-        observation_context=_observer(hd, study),
-        procedure_reported=codes.LN.MRIUnspecifiedBodyRegion,
-        imaging_measurements=[_group(hd, study, grades, t) for t in range(len(TARGETS))],
-    )
-    report[0].ContentSequence.append(_comment(hd, " ".join(notices(grades))))
-    document = hd.sr.Comprehensive3DSR(
-        evidence=images,
-        content=report[0],
-        series_number=SERIES_NUMBER,
-        series_instance_uid=series_uid(study, grades, "report"),
-        sop_instance_uid=new_uid(series_uid(study, grades, "report"), "1"),
-        instance_number=1,
-        manufacturer="volspine",
-        manufacturer_model_name="volspine",
-        software_versions=__version__,
-        is_complete=True,
-        series_description="volspine grades: research use only",
-    )
+    with unlogged():
+        document = _document(hd, study, grades, images)
     document.CodingSchemeIdentificationSequence = [_scheme()]
     identify(document, study)
     stream = io.BytesIO()
@@ -95,6 +76,31 @@ def series_uid(study: Study, grades: StudyGrades, what: str) -> str:
     """Return the UID of a series that is written: the same result gives the same one again."""
     digest = _digest(grades)
     return new_uid(study.identifiers.study_instance_uid, __version__, *digest, what)
+
+
+def _document(hd: ModuleType, study: Study, grades: StudyGrades, images: list[Any]) -> Any:
+    """Return the report without identifiers."""
+    from pydicom.sr.codedict import codes
+
+    report = hd.sr.MeasurementReport(
+        observation_context=_observer(hd, study),
+        procedure_reported=codes.LN.MRIUnspecifiedBodyRegion,
+        imaging_measurements=[_group(hd, study, grades, t) for t in range(len(TARGETS))],
+    )
+    report[0].ContentSequence.append(_comment(hd, " ".join(notices(grades))))
+    return hd.sr.Comprehensive3DSR(
+        evidence=images,
+        content=report[0],
+        series_number=SERIES_NUMBER,
+        series_instance_uid=series_uid(study, grades, "report"),
+        sop_instance_uid=new_uid(series_uid(study, grades, "report"), "1"),
+        instance_number=1,
+        manufacturer="volspine",
+        manufacturer_model_name="volspine",
+        software_versions=__version__,
+        is_complete=True,
+        series_description="volspine grades: research use only",
+    )
 
 
 def _digest(grades: StudyGrades) -> tuple[str, ...]:

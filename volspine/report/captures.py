@@ -98,8 +98,7 @@ def _refer(capture: Any, study: Study, image: KeyImage) -> None:
     """Say which image the picture was made from, where that is known."""
     from pydicom.dataset import Dataset
 
-    shown = getattr(image, "shown", None)
-    found = None if shown is None else source_of(study, shown.of(study), shown.k)
+    found = source_of(study, image.shown.of(study), image.shown.k)
     if found is None or not can_be_referred_to(found):
         return
     source = Dataset()

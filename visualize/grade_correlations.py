@@ -27,9 +27,7 @@ from volspine.anatomy import LEVELS, TARGETS, Condition
 from volspine.data.grade_values import read_grade_values
 from volspine.errors import VolspineError
 from volspine.metrics.correlation import Kinship, grade_correlation, kinships
-from volspine.phantom.labels import draw_severity, drop_labels, grades_of, read_labels
-from volspine.phantom.prevalence import cutpoints
-from volspine.phantom.spec import Noise
+from volspine.phantom.people import draw_people
 from volspine.types import FloatArray
 
 COLORS = "RdBu_r"
@@ -65,16 +63,8 @@ def _values(table: Path | None, studies: int, seed: int) -> FloatArray:
 
 def synthetic_grades(studies: int, seed: int) -> FloatArray:
     """Return the labels that one reader gives synthetic people, (N, 25); NaN where missing."""
-    rng = np.random.default_rng(seed)
-    severity = draw_severity(rng, studies)
-    true = grades_of(severity, cutpoints())
-    covered = (True,) * len(LEVELS)
-    labels = [
-        drop_labels(read_labels(z, grades, Noise.SINGLE_READER, rng), covered, rng)
-        for z, grades in zip(severity, true, strict=True)
-    ]
-    values = np.array(labels, dtype=np.float64)
-    return np.where(values < 0, np.nan, values)
+    labels = draw_people(studies, seed=seed).labels.astype(np.float64)
+    return np.where(labels < 0, np.nan, labels)
 
 
 def sentence(kin: Kinship) -> str:

@@ -37,6 +37,12 @@ from volspine.volume.crop import Cropper
 from volspine.volume.crop_records import CropHow, LevelCrop
 
 ARROW_MM = 15.0
+LEGEND = (
+    "Points: canal yellow, foramina orange, recesses cyan; filled: in this slice. "
+    "Arrows, 15 mm: left red, back green, head blue.\n"
+    "A front, P back, R and L the patient's right and left. "
+    "Research use only, not a medical device."
+)
 COLORS = {Finding.CANAL: "yellow", Finding.FORAMEN: "orange", Finding.RECESS: "cyan"}
 AXES = (("red", 0), ("lime", 1), ("deepskyblue", 2))
 
@@ -112,7 +118,8 @@ def draw(study: Study, landmarks: Landmarks, how: CropHow) -> "plt.Figure":
     for row, level in zip(axes, LEVELS, strict=True):
         for axis, panel in zip(row, PANELS, strict=True):
             draw_panel(axis, cropper, level, panel)
-    figure.tight_layout()
+    figure.text(0.5, 0.004, LEGEND, color="silver", ha="center", va="bottom", fontsize=10)
+    figure.tight_layout(rect=(0.0, 0.035, 1.0, 1.0), h_pad=2.8)
     return figure
 
 
@@ -136,7 +143,9 @@ def draw_panel(axis: Axes, cropper: Cropper, level: Level, panel: Panel) -> None
     top = float(np.percentile(crop.image[crop.mask].numpy(), 99.5))
     axis.imshow(crop.image[d].numpy(), cmap="gray", vmin=0.0, vmax=top)
     for letter, x in zip(panel.edges, (0.03, 0.97), strict=True):
-        axis.text(x, 0.5, letter, color="gold", ha="center", transform=axis.transAxes)
+        box = {"boxstyle": "round,pad=0.15", "facecolor": "black", "alpha": 0.6}
+        look = {"color": "gold", "ha": "center", "bbox": box}
+        axis.text(x, 0.5, letter, transform=axis.transAxes, **look)
     draw_frame(axis, cropper, level, crop)
     draw_points(axis, crop, d)
 

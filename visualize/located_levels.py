@@ -1,7 +1,7 @@
-"""Where the localizer finds the levels, beside the truth: three phantoms of every cohort.
+"""Where the localizer finds the levels, beside the truth: phantoms of every cohort.
 
     python visualize/located_levels.py [STUDY ...] [--model BUNDLE] [--out FILE.png]
-                                       [--each 3] [--seed 77] [--second 1:9 0:5 ...]
+                                       [--each 1] [--seed 77] [--second 1:9 0:5 ...]
 
 A row is a cohort. Each study has a sagittal slice through the canal, with the name of each disc and
 its canal point, and an axial slice at L4/L5 with the left and right points. Circles are what was
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("studies", nargs="*", type=Path, help="studies to draw beside the phantoms")
     parser.add_argument("--model", type=Path, help="bundle with a localizer; else the demo bundle")
     parser.add_argument("--out", type=Path, default=Path("located_levels.png"))
-    parser.add_argument("--each", type=int, default=3, help="phantoms of each cohort")
+    parser.add_argument("--each", type=int, default=1, help="phantoms of each cohort")
     parser.add_argument("--seed", type=int, default=77, help="root seed of the phantoms")
     parser.add_argument("--second", nargs="*", default=[], help="people of the second phantom")
     arguments = parser.parse_args()

@@ -101,13 +101,15 @@ def draw_patch(axis: Axes, view: int, target: Target, shown: tuple[torch.Tensor,
     top = float(np.percentile(image.numpy(), 99.5))
     axis.imshow(image[len(image) // 2].numpy(), cmap="gray", vmin=-1.0, vmax=top)
     axis.plot(middle, middle, "+", color="yellow", ms=5, mew=0.8)
-    axis.text(middle, 2.0, f"{share:.0%}", color="silver", fontsize=6, ha="center")
+    box = {"boxstyle": "round,pad=0.15", "facecolor": "black", "alpha": 0.6}
+    axis.text(middle, 2.0, f"{share:.0%}", color="white", fontsize=6, ha="center", bbox=box)
     ends = ("front", "back") if VIEWS[view].protocol is not Protocol.AXIAL_T2 else ("R", "L")
     if target.side is not None:
         ends = EDGES.get(VIEWS[view].protocol, ends)
     for name, x in zip(ends, (0.02, 0.98), strict=True):
         side = "left" if x < 0.5 else "right"
-        axis.text(x, 0.03, name, color="gold", fontsize=6, ha=side, transform=axis.transAxes)
+        look = {"color": "gold", "fontsize": 6.5, "ha": side, "bbox": box}
+        axis.text(x, 0.04, name, transform=axis.transAxes, **look)
 
 
 if __name__ == "__main__":

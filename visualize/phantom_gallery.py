@@ -106,7 +106,9 @@ def draw(axis: Axes, made: Acquired, panel: Panel, level: Level) -> None:
     axis.plot([found.x - 0.08 * wide, found.x - 0.03 * wide], [found.y] * 2, color="gold", lw=1)
     letters = ("A", "P") if plan.is_sagittal else ("R", "L")
     for letter, x in zip(letters, (0.03, 0.97), strict=True):
-        axis.text(x * wide, 0.5 * high, letter, color="gold", ha="center", va="center")
+        box = {"boxstyle": "round,pad=0.15", "facecolor": "black", "alpha": 0.6}
+        look = {"color": "gold", "ha": "center", "va": "center", "bbox": box}
+        axis.text(x * wide, 0.5 * high, letter, **look)
 
 
 def grades(made: Acquired, panel: Panel, level: Level) -> str:

@@ -1,8 +1,10 @@
 """Did what a model said come true that often: a reliability diagram for each finding and grade.
 
-    python visualize/reliability.py RUN/test_predictions.csv [--out FILE.png] [--bins 10]
+    python visualize/reliability.py [RUN/test_predictions.csv] [--out FILE.png] [--bins 10]
 
-The table is what `volspine test` writes: calibrated probabilities beside the label. A disc is a bin
+The table is what `volspine test` writes: calibrated probabilities beside the label. Without one,
+synthetic people are drawn and judged by whoever knows their severities exactly, so that every bin
+should lie on the line. A disc is a bin
 of rows that say about the same, its area as their number, its bar the 95 % interval of the share
 that came true; on the dashed line both agree. A bar that crosses it says nothing against the model.
 Numbers of synthetic studies say nothing about patients.
@@ -13,7 +15,6 @@ import argparse
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 
 mpl.use("Agg")
 
@@ -21,48 +22,41 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from volspine.challenge import MISSING, PROBABILITY_COLUMNS, parse_row_id
-from volspine.data.tables import number_in, read_rows, whole_number_in
+from volspine.data.prediction_table import read_predictions
 from volspine.errors import VolspineError
 from volspine.metrics.reliability import Reliability, reliability
+from volspine.phantom.people import draw_people
 from volspine.types import FloatArray, IntArray
 
 COLOR = "#1f5fa8"
+
+STUDIES = 600
+"""Synthetic people, without a table."""
 
 
 def main() -> None:
     """Read, judge and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("predictions", type=Path, help="test_predictions.csv of a run")
+    parser.add_argument("table", type=Path, nargs="?", help="test_predictions.csv of a run")
     parser.add_argument("--out", type=Path, default=Path("reliability.png"))
     parser.add_argument("--bins", type=int, default=10, help="at most; 20 rows or more in each")
     arguments = parser.parse_args()
     try:
-        probabilities, grades = read_predictions(arguments.predictions)
+        probabilities, grades, name = judged_rows(arguments.table)
     except VolspineError as error:
         raise SystemExit(str(error)) from error
     figure = drawn(reliability(probabilities, grades, bins=arguments.bins))
-    figure.suptitle(f"{len(grades)} studies of {arguments.predictions}", fontsize=10)
-    figure.savefig(arguments.out, dpi=120)
-    print(f"saved {arguments.out}")
+    figure.suptitle(f"{len(grades)} studies, {name}. Research use only.", fontsize=10)
+    figure.savefig(arguments.out, dpi=100)
+    print(f"saved {arguments.out}: {len(grades)} studies, {name}")
 
 
-def read_predictions(path: Path) -> tuple[FloatArray, IntArray]:
-    """Return probabilities (N, 25, 3) and labels (N, 25) of a table; -1 where there is none.
-
-    Raises:
-        TableError: If the table is missing, lacks a column or has a cell that is no number.
-    """
-    studies: dict[str, tuple[FloatArray, IntArray]] = {}
-    for row in read_rows(path, ("row_id", *PROBABILITY_COLUMNS, "grade")):
-        name, target = parse_row_id(row["row_id"])
-        p, grade = studies.setdefault(name, (np.full((25, 3), 1 / 3), np.full(25, MISSING)))
-        p[target.index] = [number_in(row, column, path) for column in PROBABILITY_COLUMNS]
-        grade[target.index] = whole_number_in(row, "grade", path) if row["grade"] else MISSING
-    if not studies:
-        raise SystemExit("the table has no row")
-    probabilities, grades = zip(*studies.values(), strict=True)
-    return np.stack(probabilities), np.stack(grades)
+def judged_rows(table: Path | None) -> tuple[FloatArray, IntArray, str]:
+    """Return probabilities (N, 25, 3), labels (N, 25) and whose they are."""
+    if table is not None:
+        return *read_predictions(table), table.name
+    people = draw_people(STUDIES)
+    return people.belief, people.labels, "synthetic people, judged by the best possible grader"
 
 
 def drawn(judged: dict[str, dict[str, Reliability]]) -> Figure:

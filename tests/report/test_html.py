@@ -62,7 +62,7 @@ def test_the_map_reads_without_colour_and_keeps_the_sides():
 def test_what_was_filled_in_is_marked_and_explained():
     page = render_report(make_grades(imputed=recesses()))
     row = next(row for row in severity_map(page) if row[0] == "L4/L5")
-    assert row[HEAD.index("R recess") + 1] == "– not measured prior: Severe 90 %"
+    assert row[HEAD.index("R recess") + 1] == "– not measured"
     assert "no axial T2 series: Left subarticular stenosis L1/L2" in page
     assert "Not measured: both recesses." in page
 

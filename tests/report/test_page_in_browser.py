@@ -211,6 +211,23 @@ def test_other_slices_are_drawn_where_they_cut(page):
     assert float(lower) - float(ends[0]) == pytest.approx(4.0, abs=0.02)
 
 
+def test_zoom_keeps_the_letters_in_sight_and_lengthens_the_bar(page):
+    page.ask("document.getElementById('as-it-was').click()")
+    letters = "#series-2 .slice:not([hidden]) text[data-edge=left]"
+    bar = "#series-2 .slice:not([hidden]) .scale path"
+    before = rect(page, letters), rect(page, bar)["width"]
+    page.ask(
+        "(() => { const z = document.getElementById('zoom'); z.value = 200;"
+        " z.dispatchEvent(new Event('input')); })()"
+    )
+    after = rect(page, letters), rect(page, bar)["width"]
+    wide = rect(page, "#series-2 .slice:not([hidden]) img")["width"]
+    page.ask("document.getElementById('as-it-was').click()")
+    assert after[0]["left"] == before[0]["left"]
+    assert after[1] == pytest.approx(2 * before[1], rel=0.05)
+    assert wide == pytest.approx(2 * rect(page, "#series-2 .slice:not([hidden]) img")["width"])
+
+
 def test_a_key_image_leads_to_its_slice(page):
     link = "#key-l3_l4-left_subarticular_stenosis a"
     x, y = middle(page, link)
@@ -224,6 +241,9 @@ def test_enter_enlarges_a_key_image_arrow_keys_go_on_and_escape_closes_it(page):
     page.press("Enter")
     assert page.ask("document.querySelector('dialog').open")
     assert page.ask(caption).startswith("Left subarticular stenosis L3/L4: Severe")
+    shape = "[e => e.width / e.height, e => e.naturalWidth / e.naturalHeight]"
+    drawn = page.ask(f"{shape}.map(f => f(document.querySelector('dialog img')))")
+    assert drawn[0] == pytest.approx(drawn[1], rel=0.01)
     page.press("ArrowRight")
     assert page.ask(caption).startswith("Left neural foraminal narrowing L3/L4")
     page.press("Escape")

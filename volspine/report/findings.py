@@ -62,8 +62,7 @@ def map_cell(grades: StudyGrades, target: Target) -> dict[str, Any]:
     if grade is None:
         return _cell(target, "none", "not graded")
     if grades.imputed[t]:
-        sure = percent(float(grades.confidence[t]))
-        return _cell(target, "prior", "not measured", sure=f"prior: {grade.label} {sure}")
+        return _cell(target, "prior", "", sure="not measured")
     return _cell(
         target,
         SHADES[grade],

@@ -32,7 +32,7 @@ __all__ = ["PAGE_BYTES", "render_report", "study_series"]
 PAGE_BYTES = 7_600_000
 """What a page may take; mail and hospital portals often stop at 8 or 10 MB."""
 
-_TEXT_BYTES, _SLICE_BYTES = 250_000, 2_600
+_TEXT_BYTES, _SLICE_BYTES = 180_000, 2_100
 """Kept for text, and for the words and marks of each slice."""
 
 

@@ -54,12 +54,18 @@ def encoded_within(slices: Sequence[Grey], num_bytes: int) -> tuple[list[bytes],
         slices: Shape (rows, columns) each.
         num_bytes: What all files together may take. The last rung is taken even if they take more.
     """
-    for rung in RUNGS[:-1]:
-        files = _encoded(slices, rung, num_bytes)
-        if files is not None:
-            return files, rung
-    last = _encoded(slices, RUNGS[-1], None)
-    return last or [], RUNGS[-1]
+    best = _encoded(slices, RUNGS[0], num_bytes)
+    if best is not None:
+        return best, RUNGS[0]
+    low, high, found = 1, len(RUNGS) - 1, None  # Each rung's files are smaller than the last one's.
+    while low < high:
+        middle = (low + high) // 2
+        files = _encoded(slices, RUNGS[middle], num_bytes)
+        low, high = (low, middle) if files is not None else (middle + 1, high)
+        found = files if files is not None else found
+    if low < len(RUNGS) - 1 and found is not None:
+        return found, RUNGS[low]
+    return _encoded(slices, RUNGS[-1], None) or [], RUNGS[-1]
 
 
 def _encoded(slices: Sequence[Grey], rung: Rung, num_bytes: int | None) -> list[bytes] | None:

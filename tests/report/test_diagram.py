@@ -73,8 +73,8 @@ def test_data_and_text_hold_the_calibration(made):
     severe = evaluation.to_dict()["calibration"]["spinal_canal_stenosis"]["severe"]
     assert severe["rows"] == 200
     assert severe["ece_low"] <= severe["ece_high"]
-    line = next(x for x in evaluation_text(evaluation).splitlines() if "confidence" in x)
-    assert re.fullmatch(r"spinal canal stenosis +confidence +0\.\d{3} +0\.\d{3} +\d\.\d{2}", line)
+    line = next(x for x in evaluation_text(evaluation).splitlines() if "Confidence" in x)
+    assert re.fullmatch(r"Spinal canal stenosis +Confidence +0\.\d{3} +0\.\d{3} +\d\.\d{2}", line)
 
 
 def test_the_page_draws_every_bin_and_needs_nothing_else(made):

@@ -8,8 +8,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 
+from tests.dicom.series_factory import save, series
 from tests.report.made_up import PHANTOM, make_grades, make_study, recesses, sagittal_stack
+from volspine.dicom.reading import read_study
 from volspine.grades import RESEARCH_USE, StudyGrades
+from volspine.inference.provenance import study_facts
 from volspine.report.html import PAGE_BYTES, render_report, study_series
 from volspine.report.keyimages import key_images
 
@@ -134,6 +137,25 @@ def test_markup_in_a_series_name_stays_text():
         assert markup not in page
     assert "<b>" not in page.split('id="gaps"')[1]
     assert "&lt;script&gt;alert(1)" in page
+
+
+MARKUP = '<svg onload=alert(1)>"><img src=x onerror=alert(2)>'
+
+
+def test_markup_in_dicom_headers_and_folder_names_does_not_reach_the_page(tmp_path):
+    folder = tmp_path / MARKUP.replace("/", "") / "series <b>one"
+    slices = series(spacing_mm=4.0)
+    for number, each in enumerate(slices):
+        each.SeriesDescription = each.ProtocolName = f"T2 {MARKUP}"
+        each.StudyDescription = MARKUP
+        save(each, folder / f"{number}<i>.dcm")
+    (folder / "no<u>t.dcm").write_bytes(b"nothing")
+    study = read_study(folder.parent)
+    grades = make_grades(provenance={**PHANTOM, **study_facts(study)})
+    page = whole_page(grades, study)
+    assert page.count('class="slice"') == 15
+    for markup in ("<svg onload", "<img src=x", "<b>one", "<i>", "<u>"):
+        assert markup not in page
 
 
 def test_a_refused_study_has_a_page_with_its_reason():

@@ -9,7 +9,7 @@ warns about the over-long decimals that scanners write every day.
 import io
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from volspine.dicom.limits import Limits
@@ -32,6 +32,13 @@ _LONG = frozenset(
 )
 _STARTS = {True: struct.Struct("<HH2sHI"), False: struct.Struct(">HH2sHI")}
 """Group, number, type, short length, long length; by whether the file is little endian."""
+_SHORT = struct.Struct("<HH2sH")
+_PLAIN = frozenset(
+    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"}
+    | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
+)
+_PIXELS = 0x7FE0
+"""Group of the pixels, at which a header ends; what marks items is above it, too."""
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 _WINDOW = 1 << 14
 _LARGEST_VALUE = 1 << 28
@@ -96,6 +103,27 @@ class DicomReader:
         if vr in _LONG:
             return ElementStart(tag, vr.decode("ascii"), long, at + 12)
         return ElementStart(tag, vr.decode("ascii"), short, at + 8)
+
+    def skip(self, at: int, encoding: Encoding, wanted: Container[int]) -> int:
+        """Return the position after the plain elements from a position on that nobody wants.
+
+        Plain is what explicit little endian says in eight bytes, of a known type, and what lies in
+        the window. Whatever else comes is left to `start`: half the elements of a slice are plain
+        and unwanted, and are stepped over here without a call for each.
+        """
+        if encoding.implicit or not encoding.little:
+            return at
+        data, base = self._data, self._base
+        last = min(len(data), self._size - base) - 12
+        low = at - base
+        while 0 <= low <= last:
+            group, number, vr, length = _SHORT.unpack_from(data, low)
+            tag = group << 16 | number
+            is_plain = vr in _PLAIN and group < _PIXELS and low + 8 + length <= last
+            if tag in wanted or not is_plain:
+                break
+            low += 8 + length
+        return base + low
 
     def end(self, start: ElementStart, encoding: Encoding) -> int:
         """Return the position after an element.

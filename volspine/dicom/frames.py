@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, RLELossless
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
 from rle.rle import decode_frame
 
 from volspine.dicom.codestream import coded_image
@@ -29,6 +29,7 @@ __all__ = ["bad_pixels", "read_frames"]
 
 _ITEM = struct.Struct("<4sI")
 _ITEM_TAG, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_FASTEST = "pylibjpeg"
 _LONGEST_TABLE = 4
 """Bytes of the table of offsets of a single frame; a longer one is another case."""
 
@@ -194,8 +195,19 @@ def _decode_with_pydicom(data: bytes, instance: Instance) -> NDArray[Any]:
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        array, _ = decoder.as_array(encapsulate([data]), index=0, raw=True, **options)
+        array, _ = decoder.as_array(
+            encapsulate([data]), index=0, raw=True, decoding_plugin=_plugin(decoder), **options
+        )
     return array
+
+
+def _plugin(decoder: Decoder) -> str:
+    """Return the plugin to decode with: OpenJPEG itself, where it is, rather than within GDCM.
+
+    It takes a tenth less time, and both give the same pixels. Others are tried in pydicom's order.
+    """
+    is_open = decoder.UID in JPEG2000TransferSyntaxes and _FASTEST in decoder.available_plugins
+    return _FASTEST if is_open else ""
 
 
 def bad_pixels(instance: Instance, finding: str) -> PixelError:

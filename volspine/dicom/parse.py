@@ -120,9 +120,10 @@ def _scan(
     while (start := reader.start(at, encoding)) is not None:
         if start.tag in _PIXEL_KEYWORDS:
             return found, _pixel_element(start, encoding)
-        at = reader.end(start, encoding)
+        end = reader.end(start, encoding)
         if start.tag in tags:
-            found[start.tag] = reader.element(start, at, encoding)
+            found[start.tag] = reader.element(start, end, encoding)
+        at = reader.skip(end, encoding, tags)
     return found, None
 
 

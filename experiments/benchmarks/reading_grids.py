@@ -31,7 +31,11 @@ _NAMES = {
     "j2k": "the same, JPEG 2000",
     "piles": "the axial series in five tilted piles, raw",
 }
+_CODINGS = ("raw", "rle", "j2k")
 _SLOW = "point cloud"
+
+Checks = dict[str, tuple[str, bool | None]]
+"""For each way what was checked, and whether it is right."""
 
 
 def rows(plan: Plan) -> list[Result]:
@@ -41,9 +45,14 @@ def rows(plan: Plan) -> list[Result]:
         folder = Path(temporary)
         write_all(folder, shape)
         found: list[Result] = []
-        for coding in ("raw", "rle", "j2k"):
-            found += _raced(coding, folder / "block", coding, plan)
-        return found + _raced("piles", folder / "piles", "raw", plan)
+        for name, study in (("block", _CODINGS), ("piles", ("raw",))):
+            grid = list(grid_for(folder / name))
+            # A ramp differs in values only: what is right of one coding is right of the others.
+            checks = {way: _check(way, folder / name / "ramp", grid, plan) for way in WAYS}
+            for coding in study:
+                called = coding if name == "block" else name
+                found += _raced(called, folder / name / coding, checks, plan)
+        return found
 
 
 def grid_for(folder: Path) -> GRID:
@@ -53,8 +62,8 @@ def grid_for(folder: Path) -> GRID:
     return GRID((4.0, 1.0, 1.0), (32, 192, 192), (*map(float, middle.round(1)),))
 
 
-def _raced(name: str, folder: Path, coding: str, plan: Plan) -> list[Result]:
-    grid, study = list(grid_for(folder)), folder / coding
+def _raced(name: str, study: Path, checks: Checks, plan: Plan) -> list[Result]:
+    grid = list(grid_for(study.parent))
     ways = {
         way: Contender(
             "volumes:run_way",
@@ -66,8 +75,6 @@ def _raced(name: str, folder: Path, coding: str, plan: Plan) -> list[Result]:
         if way != _SLOW or name in ("raw", "rle")
     }
     found = race(ways, plan, rounds=_ROUNDS[name])
-    checks = {way: _check(way, folder / "ramp", grid, plan) for way in ways}
-    # A ramp differs from the study in its values only, so what is right of one is of the other.
     lines = results("a", _NAMES[name], found, checks=checks, targets=_TARGETS.get(name))
     return [*lines, *floor_of(_NAMES[name], study, lines, voxels=int(np.prod(grid[1])))]
 

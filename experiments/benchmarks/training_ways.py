@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
 from serve import Turn
 
 from volspine.anatomy import PROTOCOLS
+from volspine.data.lightning import pl
 from volspine.data.rsna import LabelledStudy
 from volspine.models.grader import StudyGrader
 from volspine.models.losses import GradingLoss
@@ -37,16 +37,16 @@ Batches = Callable[[], Iterator[dict[str, Any]]]
 _TURNS: list[Turn] = []
 
 
-class Epochs(Callback):
+class Epochs(pl.Callback):
     """Makes each epoch of a fit a turn; a recipe names it, so that it takes no argument."""
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait; there is nothing to tidy when there is no further turn."""
         del trainer, pl_module
         if not _TURNS[0].begin():
             os._exit(0)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Answer."""
         del pl_module
         _TURNS[0].end({"studies": len(trainer.datamodule.studies("train"))})
@@ -175,7 +175,7 @@ def _batch(volume: torch.Tensor, shape: list[int]) -> dict[str, Any]:
 def _studies(root: str) -> list[LabelledStudy]:
     from volspine.data.rsna import read_root
 
-    return list(read_root(Path(root)))
+    return list(read_root(Path(root)).studies)
 
 
 def _series(study: LabelledStudy) -> dict[str, Path]:

@@ -7,13 +7,17 @@ import json
 import logging
 import shutil
 
+import pydicom
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tests.canaries import WORDS, found_in, word, write_study, written_under
+from tests.canaries import UID_ROOT, WORDS, found_in, plant, word, write_study, written_under
+from tests.cli.test_cv import SMALL
 from tests.inference.made_up import tiny_card, tiny_grader
 from volspine.cli import main
 from volspine.inference.bundle import write_bundle
+from volspine.phantom.cohort import generate
+from volspine.tasks import cross_validation
 
 PATHS = ("folder", "series folder", "file", "other file", "zip")
 """What the user's own names of files and folders are made of."""
@@ -122,6 +126,29 @@ def test_sr_and_sc_do_repeat_the_patient_and_nothing_else_does(run, study, bundl
         assert f"PatientID in {name}" in found_in({name: data})
     others = {name: data for name, data in written.items() if name not in dicom}
     assert found_in({**said, **others}) == []
+
+
+@pytest.mark.slow
+def test_training_folds_a_model_and_all_logs_carry_nothing(tmp_path, monkeypatch, capfd, caplog):
+    root = generate(tmp_path / "root", studies=6, noise="none", size="small", seed=5)
+    for number, study in enumerate(sorted((root / "train_images").iterdir())):
+        for path in study.rglob("*.dcm"):
+            ds = plant([pydicom.dcmread(path)])[0]
+            ds.PatientID = f"{word('PatientID')}{number}"
+            ds.SOPInstanceUID = f"{UID_ROOT}.{number}.{path.parent.name}.{path.stem}"
+            ds.StudyInstanceUID = f"{UID_ROOT}.{number}"
+            ds.SeriesInstanceUID = f"{UID_ROOT}.{number}.{path.parent.name}"
+            ds.save_as(path)
+    (tmp_path / "recipe.yaml").write_text(SMALL.replace("ROOT", str(root)), encoding="utf-8")
+    out = tmp_path / "out"
+    monkeypatch.setattr(cross_validation, "_in_a_process", lambda words: main(list(words)))
+    told = ["cv", "-c", str(tmp_path / "recipe.yaml"), "--out", str(out), "--folds", "2"]
+    with caplog.at_level(logging.DEBUG):
+        assert main([*told, "--val", "1"]) == 0
+    said = {**capfd.readouterr()._asdict(), "log": caplog.text}
+    written = written_under(out)
+    assert {"folds.csv", "oof.csv", "bundle/weights.safetensors"} < set(written)
+    assert found_in({**said, **written}) == []
 
 
 def png_with_text(text):

@@ -33,6 +33,16 @@ FLAGS = (
     "--force-device-scale-factor=1",
 )
 SECONDS = 90
+CODES = {
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "End": 35,
+    "Home": 36,
+    "Enter": 13,
+    "Escape": 27,
+}
 
 
 class Page:
@@ -83,11 +93,10 @@ class Page:
 
     def press(self, key: str) -> None:
         """Press and release a key."""
-        for kind in ("rawKeyDown", "keyUp"):
-            code = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}.get(key, 0)
-            code = code or {"Home": 36, "End": 35, "Enter": 13, "Escape": 27}.get(key, 0)
-            keys = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-            self.send("Input.dispatchKeyEvent", type=kind, **keys)
+        keys = {"key": key, "code": key, "windowsVirtualKeyCode": CODES[key]}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.send("Input.dispatchKeyEvent", type="keyDown", **keys, **text)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **keys)
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """Send one event of the mouse at a place of the window."""

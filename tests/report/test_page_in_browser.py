@@ -230,9 +230,10 @@ def test_zoom_keeps_the_letters_in_sight_and_lengthens_the_bar(page):
 
 def test_a_key_image_leads_to_its_slice(page):
     link = "#key-l3_l4-left_subarticular_stenosis a"
-    x, y = middle(page, link)
-    page.click(x, y)
+    page.ask(f"document.querySelector('{link}').focus()")
+    page.press("Enter")
     assert words(page, 2).startswith("slice 19 of 36")
+    assert page.ask("location.hash") == "#series-2"
 
 
 def test_enter_enlarges_a_key_image_arrow_keys_go_on_and_escape_closes_it(page):

@@ -134,7 +134,8 @@ class Slices(HTMLParser):
         given = dict(attributes)
         if given.get("class") == "slice":
             size = [float(mm) for mm in given["data-size"].split()]
-            self.found.append({"size": size, "words": given["data-words"], "tag": "", "at": {}})
+            named = {"words": given["data-words"], "tag": "", "at": {}, "labels": {}}
+            self.found.append({"size": size, **named})
         elif not self.found:
             return
         elif tag == "img" and "jpeg" not in self.found[-1]:
@@ -150,6 +151,8 @@ class Slices(HTMLParser):
                 self.found[-1]["at"][data] = x
             elif kind == "tag":
                 self.found[-1]["tag"] = data
+            elif kind == "label":
+                self.found[-1]["labels"][data] = x
             self.letter = None
 
 
@@ -174,6 +177,16 @@ def test_every_scrolled_axial_slice_shows_the_ball_on_the_side_of_its_l(page):
         assert at_mm > middle
         # The picture's left edge is half a column beyond x = 60 - 79 * 1.5 mm of the patient.
         assert at_mm == pytest.approx(one_sided.BALL_MM[0] + 59.25, abs=1.5)
+
+
+def test_labels_of_recesses_stand_on_their_own_side(page):
+    (labelled,) = [s for s in slices_of(page, 2) if "L recess severe" in s["labels"]]
+    assert labelled["tag"] == "L3/L4"
+    middle = labelled["size"][0] / 2
+    assert (
+        labelled["labels"]["R recess"] < labelled["labels"]["canal"] == pytest.approx(middle, abs=1)
+    )
+    assert labelled["labels"]["L recess severe"] > middle
 
 
 def test_every_scrolled_sagittal_slice_says_its_side_and_shows_the_ball_on_the_left_alone(page):

@@ -69,7 +69,7 @@ def test_names_cannot_become_markup_or_script():
 
 def test_the_pages_table_names_every_target_and_its_grade(grades):
     page = scene_html(scene_of(grades=grades))
-    assert page.count('class="dot"') == 25
+    assert page.count('class="dot" title=') == 25
     assert "Spinal canal stenosis L1/L2: Normal/Mild, 80 %" in page
     assert "Right subarticular stenosis L4/L5: not measured" in page
     row = re.search(r"<tr><th></th>(.*?)</tr>", page)[1]

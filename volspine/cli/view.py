@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.mode == "slices" and arguments.save.suffix.lower() != ".ply":
         _slices(arguments, read)
     else:
-        _save(arguments, _scene(arguments, read))
+        _save(arguments, read, _scene(arguments, read))
     return 0
 
 
@@ -210,7 +210,23 @@ def _show(arguments: argparse.Namespace, read: ReadView) -> None:
     show(exhibit, room, say=print)
 
 
-def _save(arguments: argparse.Namespace, scene: "Scene") -> None:
+def _volume(arguments: argparse.Namespace, read: ReadView) -> "dict[str, Any] | None":
+    """Return what a page cuts planes through; none beside heat, which they would not show."""
+    from volspine.viewer.build import best_series
+    from volspine.viewer.cut import kept_voxels
+    from volspine.viewer.page_volume import PAGE_MM, volume_data
+    from volspine.viewer.voxel_layer import volume_of
+
+    if read.heat is not None:
+        return None
+    series = best_series(read.study, _protocol(arguments), None)
+    volume, kept = volume_of(series, spacing_mm=PAGE_MM), None
+    if not arguments.whole:
+        kept, _ = kept_voxels(series.protocol, volume.grid, read.grades, None)
+    return volume_data(volume, kept)
+
+
+def _save(arguments: argparse.Namespace, read: ReadView, scene: "Scene") -> None:
     from volspine.jobs import write_bytes, write_text
 
     ending = arguments.save.suffix.lower()
@@ -221,7 +237,7 @@ def _save(arguments: argparse.Namespace, scene: "Scene") -> None:
     elif ending == ".html":
         from volspine.viewer.page import scene_html
 
-        write_text(arguments.save, scene_html(scene))
+        write_text(arguments.save, scene_html(scene, volume=_volume(arguments, read)))
     else:
         from volspine.viewer.ply import scene_ply
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from volspine.anatomy import LEVELS, Side, Target
 from volspine.grades import StudyGrades
-from volspine.types import FloatArray, VoxelArray
+from volspine.types import FloatArray
 from volspine.viewer.camera import FRONT_LEFT
 from volspine.viewer.heat import Heat
 from volspine.viewer.legend import COLUMNS, grade_color
-from volspine.viewer.palette import HEAT_COLOR, UNKNOWN_COLOR, ColorArray
-from volspine.viewer.scene import Scene
+from volspine.viewer.palette import GRADE_COLORS, HEAT_COLOR, UNKNOWN_COLOR
+from volspine.viewer.scene import Points, Scene
 
 __all__ = ["picture_html", "scene_html"]
 
@@ -29,33 +29,35 @@ MAX_POINTS = 900_000
 """In a page; more are thinned evenly, since the file grows by 16 bytes for each."""
 
 
-def scene_html(scene: Scene, *, direction: tuple[float, float, float] = FRONT_LEFT) -> str:
+def scene_html(
+    scene: Scene,
+    *,
+    direction: tuple[float, float, float] = FRONT_LEFT,
+    volume: dict[str, Any] | None = None,
+) -> str:
     """Return the page of a scene.
 
     Args:
         scene: What to show.
         direction: From the patient to the viewer at first, LPS.
+        volume: What planes are cut through, and what a threshold thins out, in the page; as
+            `volspine.viewer.page_volume.volume_data` returns it. Neither without it.
     """
-    layers = [(p.name, p.points_mm, p.colors, p.size_mm) for p in scene.points]
-    layers += [(f.name, f.centers_mm, f.colors, max(f.spacing_mm)) for f in scene.faces]
-    layers += [(s.name, s.mesh.vertices_mm, s.mesh.colors, s.spacing_mm) for s in scene.sheets]
-    total = sum(len(colors) for _, _, colors, _ in layers)
+    layers = [*scene.points]
+    layers += [Points(f.name, f.centers_mm, f.colors, max(f.spacing_mm)) for f in scene.faces]
+    layers += [
+        Points(s.name, s.mesh.vertices_mm, s.mesh.colors, s.spacing_mm) for s in scene.sheets
+    ]
+    total = sum(len(layer.colors) for layer in layers)
     every = max(-(-total // MAX_POINTS), 1)
     low, high = scene.bounds_mm
     data: dict[str, Any] = {
         "low": low.tolist(),
         "high": high.tolist(),
         "direction": list(direction),
-        "layers": [
-            _layer(
-                name,
-                points[::every],
-                colors[::every],
-                size_mm=size * every**0.5,
-                bounds=scene.bounds_mm,
-            )
-            for name, points, colors, size in layers
-        ],
+        "layers": [_layer(layer, every, scene.bounds_mm) for layer in layers],
+        "faces": bool(scene.faces),
+        "volume": volume,
         "markers": [
             {
                 "point": marker.point_mm.tolist(),
@@ -99,25 +101,22 @@ def _filled(template: str, values: dict[str, str]) -> str:
     return re.sub("@([A-Z]+)@", lambda found: values[found[1]], template)
 
 
-def _layer(
-    name: str,
-    points_mm: VoxelArray,
-    colors: ColorArray,
-    *,
-    size_mm: float,
-    bounds: tuple[FloatArray, FloatArray],
-) -> dict[str, Any]:
+def _layer(layer: Points, every: int, bounds: tuple[FloatArray, FloatArray]) -> dict[str, Any]:
+    """Return one in so many points of a layer, as plain data."""
     low, high = bounds
-    parts = (points_mm - low) / np.maximum(high - low, 1e-9)
+    parts = (layer.points_mm[::every] - low) / np.maximum(high - low, 1e-9)
     # Four numbers for each point: WebGL reads attributes that start at multiples of four bytes.
-    places = np.zeros((len(parts), 4), dtype="<u2")
+    # The fourth is the intensity; what has none is never left out.
+    places = np.full((len(parts), 4), 65535, dtype="<u2")
     places[:, :3] = np.rint(np.clip(parts, 0, 1) * 65535)
+    if layer.intensity is not None:
+        places[:, 3] = np.rint(layer.intensity[::every] * 65535)
     tints = np.zeros((len(parts), 4), dtype=np.uint8)
-    tints[:, :3] = colors
+    tints[:, :3] = layer.colors[::every]
     return {
-        "name": name,
+        "name": layer.name,
         "count": len(parts),
-        "size": float(size_mm),
+        "size": float(layer.size_mm * every**0.5),
         "places": base64.b64encode(places.tobytes()).decode("ascii"),
         "colors": base64.b64encode(tints.tobytes()).decode("ascii"),
     }
@@ -131,7 +130,7 @@ def _table(grades: StudyGrades) -> str:
         + "</tr>"
         for level in LEVELS
     )
-    return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+    return f"<table><tr><th></th>{head}</tr>{rows}</table>{_key()}"
 
 
 def _heading(side: Side | None, name: str) -> str:
@@ -143,12 +142,23 @@ def _heading(side: Side | None, name: str) -> str:
 
 def _dot(grades: StudyGrades, target: Target) -> str:
     grade, color = grades.grades[target.index], grade_color(grades, target)
+    inside = ""
     if color == UNKNOWN_COLOR or grade is None:
         said, style = f"{target.label}: not measured", f"border:2px solid {color}"
     else:
         percent = f"{100 * grades.confidence[target.index]:.0f} %"
         said, style = f"{target.label}: {grade.label}, {percent}", f"background:{color}"
-    return f'<span class="dot" title="{said}" style="{style}"></span>'
+        inside = f"{100 * grades.confidence[target.index]:.0f}"
+    return f'<span class="dot" title="{said}" style="{style}">{inside}</span>'
+
+
+def _key() -> str:
+    """Return what the colours and the numbers are."""
+    rows = [(f"background:{color}", grade.label) for grade, color in GRADE_COLORS.items()]
+    rows.append((f"border:2px solid {UNKNOWN_COLOR}", "not measured"))
+    dots = "<br>".join(f'<span class="dot" style="{look}"></span>{name}' for look, name in rows)
+    said = "in a dot: confidence, %<br>sides are the patient's"
+    return f'<div class="key">{dots}<p>{said}</p></div>'
 
 
 def _heat_key(heat: Heat) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from volspine import __version__
 from volspine.dicom.study import Study
-from volspine.grades import StudyGrades
+from volspine.grades import RESEARCH_USE, StudyGrades
 from volspine.report.evidence import (
     can_be_referred_to,
     evidence,
@@ -29,6 +29,7 @@ from volspine.report.structured import SERIES_NUMBER, require_highdicom, series_
 
 __all__ = ["secondary_captures"]
 
+_STRIP_PX = 20
 _BIPED = {"S": "H", "I": "F"}  # DICOM says head and foot.
 
 
@@ -63,11 +64,9 @@ def secondary_captures(
 
 def _capture(header: Any, image: KeyImage, *, series: str, number: int) -> Any:
     """Return a picture as a secondary capture without identifiers."""
-    with Image.open(io.BytesIO(image.png)) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
     return require_highdicom().sc.SCImage.from_ref_dataset(
         header,
-        pixel_array=pixels,
+        pixel_array=_pixels(image),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -82,6 +81,17 @@ def _capture(header: Any, image: KeyImage, *, series: str, number: int) -> Any:
         series_description="volspine key images: research use only",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
     )
+
+
+def _pixels(image: KeyImage) -> "np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]":
+    """Return a picture with a strip below that says what every output says."""
+    with Image.open(io.BytesIO(image.png)) as picture:
+        width, height = picture.size
+        sheet = Image.new("RGB", (width, height + _STRIP_PX))
+        sheet.paste(picture.convert("RGB"), (0, 0))
+    pen = ImageDraw.Draw(sheet)
+    pen.text((6, height + 2), RESEARCH_USE, fill="white", font=ImageFont.load_default(13))
+    return np.array(sheet, dtype=np.uint8)
 
 
 def _describe(capture: Any, grades: StudyGrades, image: KeyImage) -> None:

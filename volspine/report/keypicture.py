@@ -7,6 +7,7 @@ page bears letters and scale; the page lays place and square over it, where they
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -55,7 +56,7 @@ class KeyPicture:
     def jpeg(self) -> bytes:
         """Return the picture with letters and scale, in grey."""
         stream = io.BytesIO()
-        self._lettered().save(stream, format="JPEG", quality=_QUALITY)
+        self._lettered.save(stream, format="JPEG", quality=_QUALITY)
         return stream.getvalue()
 
     def png(self, lines: tuple[str, ...]) -> bytes:
@@ -64,7 +65,7 @@ class KeyPicture:
         font = ImageFont.load_default(_CAPTION_PX)
         written = [part for line in lines for part in _wrapped(line, font)]
         sheet = Image.new("RGB", (width, height + 6 + _LINE_PX * len(written)))
-        sheet.paste(self._lettered(), (0, 0))
+        sheet.paste(self._lettered, (0, 0))
         pen = ImageDraw.Draw(sheet)
         self._mark(pen)
         for number, line in enumerate(written):
@@ -73,6 +74,7 @@ class KeyPicture:
         sheet.save(stream, format="PNG", compress_level=1)  # 25 pictures in half a second.
         return stream.getvalue()
 
+    @cached_property
     def _lettered(self) -> Image.Image:
         size = picture_size(self.view)
         picture = Image.fromarray(grey_bytes(self.view.pixels, self.window)).resize(size)

@@ -25,7 +25,7 @@ from volspine.report.ladder import Grey, Rung, encoded_within
 from volspine.report.midline import Beside, beside_canal
 from volspine.report.seen import Square, box_outline, grid_box, seen_squares
 from volspine.report.upright import View, grey_bytes, upright_slice
-from volspine.types import FloatArray
+from volspine.types import BoolArray, FloatArray
 
 __all__ = ["MOST_OTHERS", "MOST_USED", "Mark", "ScrolledSeries", "ScrolledSlice", "scrolled_series"]
 
@@ -191,18 +191,18 @@ class _Marking:
             if (square.series, square.stack) == (series.name, each.number)
             and each.k in square.slices
         }
-        for target, point in zip(TARGETS, self.grades.points_mm, strict=True):
-            is_here = bool(np.isfinite(point).all()) and _is_in(each.stack, each.k, point)
+        here = _within(each.stack, each.k, self.grades.points_mm)
+        for target, is_here in zip(TARGETS, here.tolist(), strict=True):
             if is_here or target in sides:
-                place = each.view.place_mm(point)
+                place = each.view.place_mm(self.grades.points_mm[target.index])
                 yield Mark(target, place, sides.get(target), is_here)
 
 
-def _is_in(stack: Stack, k: int, point: FloatArray) -> bool:
-    """Return whether a place lies nearer to slice k than to its neighbours, and within it."""
-    away = abs(float((point - stack.slice_origins_mm[k]) @ stack.normal))
-    if away > float(stack.spacing_mm[2]) / 2:
-        return False
-    offset = point - stack.slice_origins_mm[k]
-    place, *_ = np.linalg.lstsq(stack.affine_lps[:3, :2], offset, rcond=None)
-    return bool(np.all((place >= -0.5) & (place <= np.array(stack.shape[:2]) - 0.5)))
+def _within(stack: Stack, k: int, points_mm: FloatArray) -> BoolArray:
+    """Return which places lie nearer to slice k than to its neighbours, and within it, (N,)."""
+    there = np.isfinite(points_mm).all(axis=1)
+    offset = np.where(there[:, None], points_mm, 0.0) - stack.slice_origins_mm[k]
+    away = np.abs(offset @ stack.normal)
+    place = offset @ np.linalg.pinv(stack.affine_lps[:3, :2]).T
+    inside = np.all((place >= -0.5) & (place <= np.array(stack.shape[:2]) - 0.5), axis=1)
+    return there & inside & (away <= float(stack.spacing_mm[2]) / 2)

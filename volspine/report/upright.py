@@ -153,11 +153,15 @@ def grey_bytes(
         pixels: Of one slice.
         window: What is shown black and white; their 1st and 99.5th percentile if not given.
     """
-    finite = pixels[np.isfinite(pixels)]
-    low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0.0, 1.0)
-    low, high = (low, high) if window is None else window
+    low, high = _usual_window(pixels) if window is None else window
     scaled = (np.nan_to_num(pixels, nan=low) - low) / max(high - low, 1e-6)
     return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
+
+
+def _usual_window(pixels: VoxelArray) -> tuple[float, float]:
+    finite = pixels[np.isfinite(pixels)]
+    low, high = np.percentile(finite, (1, 99.5)) if finite.size else (0.0, 1.0)
+    return float(low), float(high)
 
 
 def letter_edges(

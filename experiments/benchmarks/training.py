@@ -1,7 +1,7 @@
 """Row c: samples a second of `volspine fit`, the model alone, TorchIO's queue and MONAI's cache.
 
-An epoch is a turn, so that the four go on side by side; the first, which fills the caches, is told
-apart. See `training_ways`.
+The steps of an epoch are a turn, so that the four go on side by side; the first, which fills the
+caches, is told apart. See `training_ways`.
 """
 
 import tempfile
@@ -22,18 +22,26 @@ _EPOCHS = 4
 
 def rows(plan: Plan) -> list[Result]:
     """Measure epochs after the caches are filled, and with the filling."""
-    count = 4 if plan.tiny else 8
+    count = 8 if plan.tiny else 16
     shape = [8, 32, 32] if plan.tiny else [24, 96, 144]
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "root"
         size = "small" if plan.tiny else "full"
-        generate(root, studies=count, cohort="probe", noise="none", size=size, seed=5)
+        generate(
+            root,
+            studies=count,
+            cohort="probe",
+            noise="none",
+            size=size,
+            seed=5,
+            workers=plan.threads,
+        )
         shared = {"root": str(root), "shape": shape}
         told = {"out": str(Path(temporary) / "run"), "recipe": str(_RECIPE)}
         ways = {
             _OURS: Contender("training_ways:fit", {**shared, **told}, fresh=0),
             _ALONE: Contender("training_ways:synthetic", shared, fresh=0),
-            _QUEUE: Contender("training_ways:torchio", shared, fresh=0, rounds=2),
+            _QUEUE: Contender("training_ways:torchio", shared, fresh=0, rounds=1),
             _CACHE: Contender("training_ways:monai", shared, fresh=0),
         }
         found = race(ways, plan, rounds=_EPOCHS)

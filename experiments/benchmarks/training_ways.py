@@ -7,7 +7,8 @@
                       nothing is kept, each epoch reads again
     MONAI             CacheDataset keeps what its transforms make before the first random one
 
-Model, loss, optimizer, size of a batch, precision and threads are the same. One turn is one epoch.
+Model, loss, optimizer, size of a batch, precision and threads are the same, and all but the second
+have one process that loads. One turn is the steps of one epoch.
 """
 
 import contextlib
@@ -46,10 +47,11 @@ class Epochs(pl.Callback):
         if not _TURNS[0].begin():
             os._exit(0)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Answer."""
-        del pl_module
-        _TURNS[0].end({"studies": len(trainer.datamodule.studies("train"))})
+    def on_train_batch_end(self, trainer: pl.Trainer, *rest: object) -> None:
+        """Answer after the last step; a checkpoint that follows is no step."""
+        del rest
+        if trainer.is_last_batch:
+            _TURNS[0].end({"studies": len(trainer.datamodule.studies("train"))})
 
 
 def fit(*, turn: Turn, root: str, out: str, recipe: str, shape: list[int]) -> None:
@@ -60,8 +62,8 @@ def fit(*, turn: Turn, root: str, out: str, recipe: str, shape: list[int]) -> No
     run_lightning(
         ["fit", "-c", recipe, "--data.root", root, "--trainer.default_root_dir", out,
          "--trainer.max_epochs", "60", "--data.split.val", "0", "--data.split.test", "0",
-         "--data.grid.shape", str(shape), "--trainer.enable_progress_bar", "false",
-         "--trainer.callbacks+", "training_ways.Epochs"]
+         "--data.loader.num_workers", "1", "--data.grid.shape", str(shape),
+         "--trainer.enable_progress_bar", "false", "--trainer.callbacks+", "training_ways.Epochs"]
     )  # fmt: skip
 
 
@@ -129,8 +131,11 @@ def monai(*, turn: Turn, root: str, shape: list[int]) -> None:
 
     def batches() -> Iterator[dict[str, Any]]:
         if not kept:  # Filled in the first epoch, as ours is.
-            kept.append(CacheDataset(files, transform, num_workers=1, progress=False))
-        for found in DataLoader(kept[0], batch_size=BATCH, shuffle=True, num_workers=0):
+            dataset = CacheDataset(files, transform, num_workers=1, progress=False)
+            kept.append(DataLoader(
+                dataset, batch_size=BATCH, shuffle=True, num_workers=1, persistent_workers=True
+            ))  # fmt: skip
+        for found in kept[0]:
             images = found["image"].as_tensor()
             yield _batch(torch.cat([images, (images != 0).float()], dim=1), shape)
 

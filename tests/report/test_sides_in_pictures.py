@@ -16,7 +16,9 @@ from tests.report import one_sided
 from volspine.report.html import render_report, study_series
 from volspine.report.keyimages import key_images
 from volspine.report.overview import levels_picture
-from volspine.report.upright import letter_edges
+from volspine.report.upright import LETTER_PX, letter_edges
+
+IN_BY = 0.6 * LETTER_PX
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +61,13 @@ def ball(grey):
 def letter_at(grey, place):
     """Which letter is burned in at a place: the one whose own picture is most like it."""
     x, y = place
-    found = grey[int(y) - 13 : int(y) + 13, int(x) - 13 : int(x) + 13] > 225
+    half = LETTER_PX // 2
+    found = grey[int(y) - half : int(y) + half, int(x) - half : int(x) + half] > 225
 
     def likeness(letter):
-        blank = Image.new("L", (26, 26))
-        font = ImageFont.load_default(26)
-        ImageDraw.Draw(blank).text((13, 13), letter, fill=255, font=font, anchor="mm")
+        blank = Image.new("L", (2 * half, 2 * half))
+        font = ImageFont.load_default(LETTER_PX)
+        ImageDraw.Draw(blank).text((half, half), letter, fill=255, font=font, anchor="mm")
         drawn = np.asarray(blank) > 128
         return (drawn & found).sum() / (drawn | found).sum()
 
@@ -73,7 +76,7 @@ def letter_at(grey, place):
 
 def burned_in(grey):
     height, width = grey.shape
-    return letter_at(grey, (16, height / 2)) + letter_at(grey, (width - 16, height / 2))
+    return letter_at(grey, (IN_BY, height / 2)) + letter_at(grey, (width - IN_BY, height / 2))
 
 
 def test_letters_are_told_apart_by_their_pixels():
@@ -100,8 +103,8 @@ def test_a_key_image_shows_the_ball_on_the_side_of_its_l(images, t, kind):
 def test_what_lies_in_front_is_above_on_an_axial_key_image(images):
     grey = grey_of(images[one_sided.LEFT_RECESS].jpeg)
     height, width = grey.shape
-    assert letter_at(grey, (width / 2, 16)) == "A"
-    assert letter_at(grey, (width / 2, height - 16)) == "P"
+    assert letter_at(grey, (width / 2, IN_BY)) == "A"
+    assert letter_at(grey, (width / 2, height - IN_BY)) == "P"
 
 
 @pytest.mark.parametrize(("t", "tag"), [(7, "L 20 mm"), (12, "R 20 mm"), (2, "midline")])

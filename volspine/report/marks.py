@@ -14,7 +14,7 @@ __all__ = ["BAR_MM", "draw_corners", "draw_place", "letter_picture"]
 BAR_MM = (100.0, 50.0, 20.0, 10.0)
 """Lengths of a scale bar; the longest that takes a third of the width at most is drawn."""
 
-_LETTERING_PX = 20
+_LETTERING_PX = 24
 _INK, _EDGE = "white", "black"
 
 

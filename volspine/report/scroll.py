@@ -200,9 +200,10 @@ class _Marking:
 
 def _within(stack: Stack, k: int, points_mm: FloatArray) -> BoolArray:
     """Return which places lie nearer to slice k than to its neighbours, and within it, (N,)."""
-    there = np.isfinite(points_mm).all(axis=1)
+    there = np.asarray(np.isfinite(points_mm).all(axis=1), dtype=np.bool_)
     offset = np.where(there[:, None], points_mm, 0.0) - stack.slice_origins_mm[k]
     away = np.abs(offset @ stack.normal)
     place = offset @ np.linalg.pinv(stack.affine_lps[:3, :2]).T
     inside = np.all((place >= -0.5) & (place <= np.array(stack.shape[:2]) - 0.5), axis=1)
-    return there & inside & (away <= float(stack.spacing_mm[2]) / 2)
+    found = there & inside & (away <= float(stack.spacing_mm[2]) / 2)
+    return np.asarray(found, dtype=np.bool_)

@@ -13,7 +13,18 @@ from PIL import ImageDraw, ImageFont
 from volspine.geometry.stack import Stack
 from volspine.types import FloatArray, VoxelArray
 
-__all__ = ["View", "grey_bytes", "letter_edges", "nearest_slice", "stored_edges", "upright_slice"]
+__all__ = [
+    "LETTER_PX",
+    "View",
+    "grey_bytes",
+    "letter_edges",
+    "nearest_slice",
+    "stored_edges",
+    "upright_slice",
+]
+
+LETTER_PX = 30
+"""Size of the letters at the edges: to be read where a picture is shown at half its size."""
 
 _DIRECTIONS = (("R", "L"), ("A", "P"), ("I", "S"))  # Towards smaller and larger x, y, z in LPS.
 
@@ -168,9 +179,15 @@ def letter_edges(
     pen: ImageDraw.ImageDraw, edges: tuple[str, str, str, str], size: tuple[int, int]
 ) -> None:
     """Write what lies at the left, right, top and bottom edge of a picture of a size in pixels."""
-    font = ImageFont.load_default(26)
-    width, height = size
-    places = ((16, height / 2), (width - 16, height / 2), (width / 2, 16), (width / 2, height - 16))
+    font = ImageFont.load_default(LETTER_PX)
+    (width, height), in_by = size, LETTER_PX * 0.6
+    middle = (width / 2, height / 2)
+    places = (
+        (in_by, middle[1]),
+        (width - in_by, middle[1]),
+        (middle[0], in_by),
+        (middle[0], height - in_by),
+    )
     for letter, place in zip(edges, places, strict=True):
         pen.text(
             place,

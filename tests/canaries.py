@@ -155,7 +155,7 @@ def _unpacked(name, content):
     parts = [name.encode(), data]
     coded = re.findall(rb"base64,([A-Za-z0-9+/=]+)", data)
     parts += [_unpacked("", base64.b64decode(each)) for each in coded]
-    starts = re.finditer(rb"zTXt|iTXt|\x1f\x8b\x08|\x78[\x01\x9c\xda]", data)
+    starts = re.finditer(rb"zTXt|iTXt|iCCP|\x1f\x8b\x08", data)
     parts += [_inflated(data, start.start()) for start in starts]
     return b"\n".join(parts)
 

@@ -56,7 +56,7 @@ def run(capfd, caplog):
     return run
 
 
-@pytest.mark.parametrize("given", ["study", "zipped"])
+@pytest.mark.parametrize("given", ["study", pytest.param("zipped", marks=pytest.mark.slow)])
 def test_predict_writes_and_says_nothing_of_the_patient(given, run, bundle, tmp_path, request):
     path, out = request.getfixturevalue(given), tmp_path / "out"
     code, said = run("predict", path, "--out", out, "--model", bundle)

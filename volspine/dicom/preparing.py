@@ -35,8 +35,8 @@ from volspine.types import FloatArray, VoxelArray
 
 __all__ = ["READING_VERSION", "compact", "content_key", "is_current", "write_prepared"]
 
-READING_VERSION = 1
-"""Raise when reading the same DICOM files gives another study than before."""
+READING_VERSION = 2
+"""Raise when the same DICOM files give another study, or another record of it, than before."""
 
 _KINDS = (np.uint8, np.uint16, np.int16)
 

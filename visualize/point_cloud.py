@@ -8,6 +8,7 @@ that the pipeline works; they say nothing about patients.
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from volspine import read_study
@@ -32,6 +33,8 @@ def main() -> None:
             study = next((root / "train_images").iterdir())
             grades = read_truth(root / "truth" / f"{study.name}.json")
         scene = point_scene(read_study(study), grades=grades)
+    if grades is not None:
+        scene = replace(scene, notes=(*scene.notes, "A synthetic study with its true grades."))
     write_bytes(arguments.out, scene_png(scene))
     print(f"saved {arguments.out}: {scene.subtitle}")
 

@@ -82,7 +82,7 @@ def test_points_of_a_tilted_series_stand_where_its_ball_is(exhibit, ball_mm):
 
 def test_findings_and_frames_stand_at_the_places_of_the_grades(exhibit, grades):
     balls = part_of(exhibit, exhibit.room(body="none"), "findings").vertices_mm
-    assert balls[:, 0].max() == pytest.approx(15 + 2.6, abs=0.1)
+    assert balls[:, 0].max() == pytest.approx(15 + 2.6 * 1.25, abs=0.1)
     frames = part_of(exhibit, exhibit.room(body="none"), "frames").vertices_mm
     assert np.abs(frames[:, 0]).max() == pytest.approx(24, abs=1.0)
     np.testing.assert_allclose(frames[:, 0].mean(), 0, atol=1.0)

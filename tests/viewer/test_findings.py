@@ -17,6 +17,13 @@ def test_markers_stand_at_the_targets_in_the_colour_of_their_grade(grades):
     assert markers(None) == ()
 
 
+def test_a_worse_grade_is_larger_so_that_it_reads_without_colour(grades):
+    normal, severe, unknown = (markers(grades)[n].radius_mm for n in (0, 5, 23))
+    assert normal == 3.2 * 0.8
+    assert severe == 2.6 * 1.25
+    assert unknown == 2.6
+
+
 def test_a_level_is_in_the_middle_of_its_targets(grades):
     points = level_points(grades)
     assert list(points) == ["L1/L2", "L2/L3", "L3/L4", "L4/L5", "L5/S1"]

@@ -6,14 +6,14 @@ from volspine.anatomy import LEVELS, TARGETS, Finding, Level
 from volspine.geometry.outline import disc_outlines
 from volspine.grades import StudyGrades
 from volspine.types import FloatArray
-from volspine.viewer.palette import GRADE_COLORS, UNKNOWN_COLOR
+from volspine.viewer.palette import GRADE_COLORS, GRADE_SIZES, UNKNOWN_COLOR
 from volspine.viewer.scene import Marker
 
 __all__ = ["level_outlines", "level_points", "markers"]
 
 
 def markers(grades: StudyGrades | None, *, besides: Level | None = None) -> tuple[Marker, ...]:
-    """Return a sphere for each target that was located, coloured by its grade.
+    """Return a sphere for each target that was located, coloured by its grade and larger the worse.
 
     Args:
         grades: With places.
@@ -27,7 +27,8 @@ def markers(grades: StudyGrades | None, *, besides: Level | None = None) -> tupl
             color=UNKNOWN_COLOR if unknown or grade is None else GRADE_COLORS[grade],
             label=f"{target.label}: {'not graded' if grade is None else grade.label}"
             + (" (imputed)" if unknown and grade is not None else ""),
-            radius_mm=3.2 if target.finding is Finding.CANAL else 2.6,
+            radius_mm=(3.2 if target.finding is Finding.CANAL else 2.6)
+            * (1.0 if unknown or grade is None else GRADE_SIZES[grade]),
         )
         for target, grade, unknown in zip(TARGETS, grades.grades, grades.imputed, strict=True)
         if target.level is not besides and np.isfinite(grades.points_mm[target.index]).all()

@@ -4,7 +4,14 @@ from volspine.anatomy import LEVELS, Condition, Grade, Target
 from volspine.grades import StudyGrades
 from volspine.viewer.canvas import Canvas
 from volspine.viewer.heat import Heat
-from volspine.viewer.palette import GRADE_COLORS, HEAT_COLOR, INK, RIGHT_COLOR, UNKNOWN_COLOR
+from volspine.viewer.palette import (
+    GRADE_COLORS,
+    GRADE_SIZES,
+    HEAT_COLOR,
+    INK,
+    RIGHT_COLOR,
+    UNKNOWN_COLOR,
+)
 
 __all__ = ["COLUMNS", "draw_grades", "draw_heat_key", "grade_color"]
 
@@ -50,10 +57,11 @@ def _dot(
     canvas: Canvas, place_px: tuple[float, float], grades: StudyGrades, target: Target
 ) -> None:
     color = grade_color(grades, target)
-    is_measured = color != UNKNOWN_COLOR
+    grade = grades.grades[target.index]
+    is_measured = color != UNKNOWN_COLOR and grade is not None
     canvas.circle(
         place_px,
-        13 if is_measured else 8,
+        8 if grade is None or not is_measured else 13 * GRADE_SIZES[grade],
         facecolor=color if is_measured else "none",
         edgecolor=color,
         linewidth=1.6,
@@ -67,7 +75,8 @@ def _key(canvas: Canvas, place_px: tuple[float, float]) -> None:
     left, top = place_px
     for row, grade in enumerate(Grade):
         y = top + row * 25
-        canvas.circle((left + 9, y), 8, facecolor=GRADE_COLORS[grade], edgecolor="none")
+        radius = 8 * GRADE_SIZES[grade]
+        canvas.circle((left + 9, y), radius, facecolor=GRADE_COLORS[grade], edgecolor="none")
         canvas.text((left + 28, y), grade.label, fontsize=9.5, color=INK)
     y = top + len(Grade) * 25
     canvas.circle((left + 9, y), 6.5, facecolor="none", edgecolor=UNKNOWN_COLOR, linewidth=1.6)

@@ -20,7 +20,7 @@ from volspine.types import FloatArray
 from volspine.viewer.camera import FRONT_LEFT
 from volspine.viewer.heat import Heat
 from volspine.viewer.legend import COLUMNS, grade_color
-from volspine.viewer.palette import GRADE_COLORS, HEAT_COLOR, UNKNOWN_COLOR
+from volspine.viewer.palette import GRADE_COLORS, GRADE_SIZES, HEAT_COLOR, UNKNOWN_COLOR
 from volspine.viewer.scene import Points, Scene
 
 __all__ = ["picture_html", "scene_html"]
@@ -147,14 +147,18 @@ def _dot(grades: StudyGrades, target: Target) -> str:
         said, style = f"{target.label}: not measured", f"border:2px solid {color}"
     else:
         percent = f"{100 * grades.confidence[target.index]:.0f} %"
-        said, style = f"{target.label}: {grade.label}, {percent}", f"background:{color}"
+        said = f"{target.label}: {grade.label}, {percent}"
+        style = f"background:{color};transform:scale({GRADE_SIZES[grade]})"
         inside = f"{100 * grades.confidence[target.index]:.0f}"
     return f'<span class="dot" title="{said}" style="{style}">{inside}</span>'
 
 
 def _key() -> str:
     """Return what the colours and the numbers are."""
-    rows = [(f"background:{color}", grade.label) for grade, color in GRADE_COLORS.items()]
+    rows = [
+        (f"background:{color};transform:scale({GRADE_SIZES[grade]})", grade.label)
+        for grade, color in GRADE_COLORS.items()
+    ]
     rows.append((f"border:2px solid {UNKNOWN_COLOR}", "not measured"))
     dots = "<br>".join(f'<span class="dot" style="{look}"></span>{name}' for look, name in rows)
     said = "in a dot: confidence, %<br>sides are the patient's"

@@ -14,6 +14,7 @@ __all__ = [
     "BACKGROUND",
     "FRAME_COLOR",
     "GRADE_COLORS",
+    "GRADE_SIZES",
     "HEAT_COLOR",
     "INK",
     "RIGHT_COLOR",
@@ -35,6 +36,9 @@ FRAME_COLOR = "#5ea1ff"
 """The frame of a level, and the planes that cross."""
 
 GRADE_COLORS = {Grade.NORMAL_MILD: "#3ddc97", Grade.MODERATE: "#ffc53d", Grade.SEVERE: "#ff4d5e"}
+GRADE_SIZES = {Grade.NORMAL_MILD: 0.8, Grade.MODERATE: 1.0, Grade.SEVERE: 1.25}
+"""How much larger a grade is drawn than others, so that it reads without colour too."""
+
 HEAT_COLOR = "#ff2fd6"
 """What a grade looked at; no series, grade or side has this colour."""
 

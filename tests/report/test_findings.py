@@ -88,7 +88,7 @@ def test_places_tell_where_a_target_is_and_what_it_was_read_from():
     assert len(rows) == 25
     left = rows["Left subarticular stenosis L3/L4"]
     assert left["mm"] == ["12.0", "0.0", "0.0"]
-    assert left["seen"] == ["one_sided 2, stack 1, slices 18 to 20, 24 mm square"]
+    assert left["seen"] == ["one_sided 2, stack 1, slices 18 to 20, 24 mm"]
     assert places(make_grades()) == []
 
 

@@ -13,6 +13,7 @@ from volspine.anatomy import Protocol
 from volspine.dicom.study import Series
 from volspine.errors import PixelError
 from volspine.geometry.stack import Stack
+from volspine.grades import StudyGrades
 from volspine.report.html import PAGE_BYTES, render_report, study_series
 from volspine.report.ladder import RUNGS, encoded_within
 from volspine.report.midline import beside_canal
@@ -218,3 +219,20 @@ def test_without_places_a_sagittal_slice_is_told_from_the_middle_of_its_stack():
     assert beside_canal(stack, 5, nowhere).words == "in the middle of the stack"
     right = "16 mm to the patient's right of the middle of the stack"
     assert beside_canal(stack, 1, nowhere).words == right
+
+
+def test_the_page_draws_the_box_of_a_model_of_whole_studies(study):
+    grid = {"grid": {"center_mm": [0, 0, 0], "spacing_mm": [4, 1, 1], "shape": [10, 60, 140]}}
+    grades = make_grades(provenance=grid)
+    page = render_report(grades, series=study_series(study, grades))
+    # The box is 40 mm wide and 140 mm high: 10 of the 16 sagittal slices, 35 of the 36 axial ones.
+    assert page.count('<polygon class="box"') == 2 * 10 + 35
+    assert 'class="square"' not in page
+
+
+def test_a_refused_study_can_be_scrolled_all_the_same(study):
+    refused = StudyGrades.refused("x", "no spine is seen")
+    page = render_report(refused, series=study_series(study, refused))
+    assert page.count('class="slice"') == 16 + 16 + 36
+    assert "Nothing was graded: no spine is seen." in page
+    assert 'class="place"' not in page

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from volspine.volume.image import label_map, resample, scalar_image
+from volspine.volume.image import label_map, linear_at, resample, scalar_image
 
 
 def test_nibabel_reads_the_orientation_that_the_patient_has():
@@ -44,3 +44,13 @@ def test_both_ends_are_alike_half_a_voxel_out(place, value):
     matrix = np.eye(4)
     matrix[0, 3] = place
     assert resample(voxels, matrix, (1, 1, 1)).item() == pytest.approx(value)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (1, 4, 2), (1, 1, 1)])
+def test_values_at_places_equal_scipy_inside_and_beyond_the_edges(shape):
+    rng = np.random.default_rng(1)
+    voxels = rng.normal(size=shape).astype(np.float32)
+    index = rng.uniform(-2, 8, (200, 3))
+    index[:50] = np.rint(index[:50])
+    expected = map_coordinates(voxels, index.T, order=1, mode="nearest")
+    np.testing.assert_allclose(linear_at(voxels, index), expected, atol=1e-5)

@@ -23,7 +23,6 @@ import numpy as np
 from volspine.anatomy import Protocol
 from volspine.challenge import description_from_protocol
 from volspine.dicom.bodypart import LUMBAR, named_part, why_not_lumbar_mr
-from volspine.dicom.contrast import fluid_difference, fluid_score, spot_score
 from volspine.dicom.instance import Acquisition
 from volspine.dicom.weighting import (
     BOTH,
@@ -139,6 +138,9 @@ def recognize_images(unknown: Sequence[Sequence[Stack]]) -> list[Recognized]:
 
 
 def _by_image(stack: Stack, sagittal: Sequence[Stack]) -> Answer:
+    # Filters of SciPy, half a second to import, which few studies need.
+    from volspine.dicom.contrast import fluid_score, spot_score
+
     try:
         if stack.plane == "axial":
             return _by_spot(spot_score(stack))
@@ -149,6 +151,8 @@ def _by_image(stack: Stack, sagittal: Sequence[Stack]) -> Answer:
 
 
 def _by_comparison(stack: Stack, others: Sequence[Stack]) -> Answer | None:
+    from volspine.dicom.contrast import fluid_difference
+
     differences = [fluid_difference(stack, other) / 2 for other in others]
     differences += [-fluid_difference(other, stack) / 2 for other in others]
     means = np.sum(np.reshape(differences, (2, -1)), axis=0)

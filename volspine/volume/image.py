@@ -8,6 +8,7 @@ Shapes:
     I, J, K  voxels of a stack: column, row, slice      X, Y, Z  voxels of the result
 """
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from volspine.types import BoolArray, FloatArray, VoxelArray
 if TYPE_CHECKING:
     import torchio
 
-__all__ = ["label_map", "resample", "resample_where", "scalar_image"]
+__all__ = ["label_map", "linear_at", "resample", "resample_where", "scalar_image"]
 
 
 def scalar_image(voxels: VoxelArray, affine_lps: FloatArray) -> "torchio.ScalarImage":
@@ -91,6 +92,27 @@ def resample_where(
     shape = (out.shape[0], out.shape[1], out.shape[2])
     resampled = _resampled(source, source_from_target, shape)
     np.copyto(out, _view(resampled), where=inside)
+
+
+def linear_at(voxels: VoxelArray, index: FloatArray) -> VoxelArray:
+    """Return voxels interpolated linearly at some places; outside, those of the nearest edge.
+
+    Args:
+        voxels: Shape (I, J, K).
+        index: Shape (P, 3); fractional indices.
+
+    Returns:
+        Shape (P,).
+    """
+    top = np.array(voxels.shape) - 1
+    place = np.clip(index, 0, top)
+    low = np.minimum(place.astype(np.intp), np.maximum(top - 1, 0))
+    part, high = place - low, np.minimum(low + 1, top)
+    total = np.zeros(len(index))
+    for upper in itertools.product((False, True), repeat=3):
+        weight = np.where(upper, part, 1 - part).prod(axis=1)
+        total += weight * voxels[tuple(np.where(upper, high, low).T)]
+    return total.astype(np.float32)
 
 
 def _itk() -> Any:

@@ -17,7 +17,6 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from volspine.anatomy import PROTOCOLS, Protocol
 from volspine.dicom.study import Series, Study
@@ -28,7 +27,7 @@ from volspine.volume.choose import Candidate, ranked, why_first
 from volspine.volume.cloud_grid import grid_of_series
 from volspine.volume.frames import in_one_frame, series_apart
 from volspine.volume.grid import Grid, coverage_mm, graded_stacks
-from volspine.volume.image import resample_where
+from volspine.volume.image import linear_at, resample_where
 from volspine.volume.normalize import normalize as normalized
 from volspine.volume.placement import even_affine, measured, uneven_index
 from volspine.volume.reach import reached, rim_of
@@ -270,7 +269,7 @@ def _sample_even(
     resample_where(out, stack.voxels, index, inside)
     rim, places = rim_of(inside, index, stack.shape)
     if len(rim):
-        out[tuple(rim.T)] = map_coordinates(stack.voxels, places.T, order=1, mode="nearest")
+        out[tuple(rim.T)] = linear_at(stack.voxels, places)
     return inside
 
 
@@ -290,6 +289,8 @@ def _sample_part(stack: Stack, grid: Grid, part: _Part) -> tuple[VoxelArray, Vox
 def _sample_uneven(
     stack: Stack, mm_from_part: FloatArray, shape: tuple[int, int, int]
 ) -> tuple[VoxelArray, VoxelArray]:
+    from scipy.ndimage import map_coordinates  # A quarter of a second that few stacks need.
+
     lattice = np.indices(shape).reshape(3, -1).T
     points = lattice @ mm_from_part[:3, :3].T + mm_from_part[:3, 3]
     index, inside = uneven_index(stack, points)

@@ -76,9 +76,7 @@ def places(grades: StudyGrades) -> list[dict[str, Any]]:
     for square in seen_squares(grades):
         k = sorted(square.slices)
         slices = f"slices {k[0] + 1} to {k[-1] + 1}" if len(k) > 1 else f"slice {k[0] + 1}"
-        text = (
-            f"{square.series}, stack {square.stack + 1}, {slices}, {square.side_mm:.0f} mm square"
-        )
+        text = f"{square.series}, stack {square.stack + 1}, {slices}, {square.side_mm:.0f} mm"
         squares.setdefault(square.target.name, []).append(text)
     rows = []
     for target, point in zip(TARGETS, grades.points_mm, strict=True):

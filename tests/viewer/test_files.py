@@ -67,6 +67,15 @@ def test_names_cannot_become_markup_or_script():
     assert "<script>" not in picture_html(evil, b"png")
 
 
+def test_layers_of_one_name_are_told_apart_in_the_page():
+    layers = tuple(
+        Points(name, np.zeros((1, 3), np.float32), np.zeros((1, 3), np.uint8), 1.0)
+        for name in ("axial T2", "sagittal T2", "axial T2")
+    )
+    page = scene_html(scene_of(points=layers))
+    assert re.findall(r'"name": "([^"]+)"', page) == ["axial T2", "sagittal T2", "axial T2 (2)"]
+
+
 def test_the_pages_table_names_every_target_and_its_grade(grades):
     page = scene_html(scene_of(grades=grades))
     assert page.count('class="dot" title=') == 25

@@ -10,6 +10,8 @@ import html
 import importlib.resources
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,7 @@ def scene_html(
     layers += [
         Points(s.name, s.mesh.vertices_mm, s.mesh.colors, s.spacing_mm) for s in scene.sheets
     ]
+    layers = [replace(one, name=name) for one, name in zip(layers, _names(layers), strict=True)]
     total = sum(len(layer.colors) for layer in layers)
     every = max(-(-total // MAX_POINTS), 1)
     low, high = scene.bounds_mm
@@ -99,6 +102,13 @@ def picture_html(title: str, png: bytes) -> str:
 def _filled(template: str, values: dict[str, str]) -> str:
     # In one pass over the template, so that no value is searched for the name of another.
     return re.sub("@([A-Z]+)@", lambda found: values[found[1]], template)
+
+
+def _names(layers: Sequence[Points]) -> list[str]:
+    """Return the names of layers; where several have one, each but the first with its number."""
+    names = [layer.name for layer in layers]
+    times = [names[: n + 1].count(name) for n, name in enumerate(names)]
+    return [name if n == 1 else f"{name} ({n})" for name, n in zip(names, times, strict=True)]
 
 
 def _layer(layer: Points, every: int, bounds: tuple[FloatArray, FloatArray]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from PIL import Image
 from tests.report.made_up import axial_stack, make_grades, make_study, recesses, sagittal_stack
 from volspine.geometry.stack import Stack
 from volspine.grades import StudyGrades
+from volspine.report.html import render_report
 from volspine.report.keyimages import WIDTH_PX, key_images
 from volspine.report.upright import upright_slice
 
@@ -147,3 +148,15 @@ def test_a_refused_study_has_no_picture():
 
 def test_a_target_whose_series_is_gone_has_no_picture():
     assert key_images(make_study(), make_grades(imputed=recesses())) == []
+
+
+@pytest.mark.parametrize(("z", "is_here"), [(2.0, True), (4.4, True), (10.0, False)])
+def test_a_place_beside_the_slice_is_not_drawn_as_if_it_were_in_it(z, is_here):
+    points = np.full((25, 3), np.nan)
+    points[20] = [-4.0, 0.0, z]  # Slices lie at z = -6, -2, 2 and 6.
+    study = make_study(axial_t2=axial_stack(np.zeros((11, 21, 4))))
+    grades = make_grades(points=points, imputed=np.arange(25) != 20)
+    (image,) = key_images(study, grades)
+    assert image.marks.is_here is is_here
+    assert ("beside it" in image.detail) is not is_here
+    assert ('class="place away"' in render_report(grades, [image])) is not is_here

@@ -183,7 +183,8 @@ class _Drawing:
             for square in self.squares
             if square.target == target and (square.series, square.stack) == (name, shown.stack)
         ]
-        return Marks(view.place_mm(point), sides[0] if sides else None)
+        is_here = _off_mm(shown.of(self.study), shown.k, point) == 0
+        return Marks(view.place_mm(point), sides[0] if sides else None, is_here)
 
     def _detail(self, target: Target, shown: Shown) -> str:
         series, stack = self.study.series[shown.series], shown.of(self.study)
@@ -196,10 +197,10 @@ class _Drawing:
                 [*parts, f"{_default_place_in_words(target)}; the level was not located"]
             )
         beside = beside_canal(stack, shown.k, self.grades.points_mm, near_mm=point).words
-        off = abs(float((stack.slice_origins_mm[shown.k] - point) @ stack.normal))
+        off = _off_mm(stack, shown.k, point)
         if stack.plane != "axial":
             parts.append(beside)
-        if off > 0.5 * float(stack.spacing_mm[2]) + 0.5:
+        if off:
             parts.append(f"the place lies {off:.0f} mm beside it")
         return ", ".join(part for part in parts if part)
 
@@ -250,6 +251,12 @@ def _center_mm(stack: Stack) -> FloatArray:
     half = (np.array(stack.shape) - 1) / 2
     in_plane = stack.affine_lps[:3, :2] @ half[:2]
     return np.asarray(stack.slice_origins_mm.mean(axis=0) + in_plane, dtype=np.float64)
+
+
+def _off_mm(stack: Stack, k: int, point: FloatArray) -> float:
+    """Return how far a place lies beside slice k; 0 within half the way to the next, and 0.5 mm."""
+    off = abs(float((stack.slice_origins_mm[k] - point) @ stack.normal))
+    return off if off > 0.5 * float(stack.spacing_mm[2]) + 0.5 else 0.0
 
 
 def _miss_mm(stack: Stack, k: int, point: FloatArray) -> float:

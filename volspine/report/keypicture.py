@@ -31,10 +31,12 @@ class Marks:
     Attributes:
         place_mm: Where the target is; None where it was not located.
         side_mm: Of the square about it that was looked at; None where that is not known.
+        is_here: Whether the place lies in the slice; it is drawn shorter where it lies beside it.
     """
 
     place_mm: tuple[float, float] | None = None
     side_mm: float | None = None
+    is_here: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class KeyPicture:
         if self.marks.side_mm is not None:
             side = self.marks.side_mm * scale
             draw_corners(pen, (x, y), (side, side))
-        draw_place(pen, (x, y))
+        draw_place(pen, (x, y), is_here=self.marks.is_here)
 
 
 def picture_size(view: View) -> tuple[int, int]:

@@ -51,11 +51,13 @@ def letter_picture(
     pen.text(place, label, fill=_INK, font=font, anchor="lb", stroke_width=2, stroke_fill=_EDGE)
 
 
-def draw_place(pen: ImageDraw.ImageDraw, place: tuple[float, float]) -> None:
-    """Point at a place, in pixels, from four sides."""
-    x, y = place
+def draw_place(
+    pen: ImageDraw.ImageDraw, place: tuple[float, float], *, is_here: bool = True
+) -> None:
+    """Point at a place, in pixels, from four sides; with half the length if it is not here."""
+    (x, y), end = place, 17 if is_here else 12
     for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        ends = (x + 8 * across, y + 8 * down, x + 17 * across, y + 17 * down)
+        ends = (x + 8 * across, y + 8 * down, x + end * across, y + end * down)
         pen.line(ends, fill="black", width=4)
         pen.line(ends, fill="yellow", width=2)
 

@@ -216,6 +216,7 @@ def _figure(
         "width": width,
         "height": height,
         "place": None if marks.place_mm is None else (x, y),
+        "is_here": marks.is_here,
         "corners": _corners(x, y, side / 2) if side else "",
         "caption": image.caption,
         "detail": image.detail,

@@ -13,13 +13,13 @@ import numpy as np
 from pydicom import dcmread
 from race import Contender, Measured, race
 from reading_grids import grid_for
-from result import Plan, Result, quartiles
+from result import Plan, Result, exponent, quartiles
 from studies import Shape, write_all
 from volumes import SERIES
 
 from volspine.phantom.cohort import generate
 
-__all__ = ["exponent", "rows"]
+__all__ = ["rows"]
 
 _TIMES = (1, 4, 16)
 _LARGEST = 1.1
@@ -30,12 +30,6 @@ def rows(plan: Plan) -> list[Result]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         return [*_slices(folder, plan), *_studies(folder, plan)]
-
-
-def exponent(sizes: list[float], values: list[float]) -> float:
-    """Return the slope of log value over log size."""
-    slope, _ = np.polyfit(np.log(sizes), np.log(values), 1)
-    return float(slope)
 
 
 def _slices(folder: Path, plan: Plan) -> list[Result]:

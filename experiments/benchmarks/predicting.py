@@ -29,7 +29,15 @@ def rows(plan: Plan) -> list[Result]:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "root"
         size = "small" if plan.tiny else "full"
-        generate(root, studies=many, cohort="probe", noise="none", size=size, seed=6)
+        generate(
+            root,
+            studies=many,
+            cohort="probe",
+            noise="none",
+            size=size,
+            seed=6,
+            workers=plan.threads,
+        )
         studies = [str(path) for path in find_studies(root)]
         out = str(Path(temporary) / "out")
         return [*_one(studies[:5], out, plan), *_many(studies, looped, out, plan)]

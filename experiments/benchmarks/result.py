@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 from timing import Row
 
-__all__ = ["OURS", "Plan", "Result", "as_plain", "paired", "quartiles"]
+__all__ = ["OURS", "Plan", "Result", "as_plain", "exponent", "paired", "quartiles"]
 
 OURS = "volspine"
 
@@ -86,6 +87,12 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
         return (values[0],) * 3
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return low, middle, high
+
+
+def exponent(sizes: list[float], values: list[float]) -> float:
+    """Return the slope of log value over log size."""
+    slope, _ = np.polyfit(np.log(sizes), np.log(values), 1)
+    return float(slope)
 
 
 def paired(row: str, compared: Row, *, least: float | None = None) -> list[Result]:

@@ -118,9 +118,9 @@ def table_of(report: dict[str, Any]) -> Table:
 
 def cells(line: dict[str, Any]) -> list[str]:
     """Return the cells of a line, the same on the terminal and on the page."""
-    ratio = line["ratio"]
-    spread = "" if ratio is None else f"{ratio:.2f} ({line['ratio_low'] or ratio:.2f} to "
-    spread += "" if ratio is None else f"{line['ratio_high'] or ratio:.2f})"
+    ratio, low, high = line["ratio"], line["ratio_low"], line["ratio_high"]
+    spread = "" if ratio is None else f"{ratio:.2f}"
+    spread += "" if low is None or low == high else f" ({low:.2f} to {high:.2f})"
     verdict = {True: " right", False: " WRONG", None: ""}[line["is_correct"]]
     met = {True: ": met", False: ": MISSED", None: ""}[line["met"]]
     return [
@@ -138,10 +138,18 @@ def cells(line: dict[str, Any]) -> list[str]:
 def _warm(line: dict[str, Any]) -> str:
     if line["median_s"] is None:
         return ""
-    middle = f"{1e3 * line['median_s']:.3g}"
-    if line["low_s"] is None:
-        return middle
-    return f"{middle} ({1e3 * line['low_s']:.3g} to {1e3 * line['high_s']:.3g})"
+    middle, low, high = (_ms(line[key]) for key in ("median_s", "low_s", "high_s"))
+    return f"{middle} ({low} to {high})" if low and line["rounds"] > 1 else middle
+
+
+def _ms(seconds: float | None) -> str:
+    """Return milliseconds with three digits that count.
+
+    Example:
+        >>> _ms(0.0123456), _ms(6.4512), _ms(None)
+        ('12.3', '6450', '')
+    """
+    return "" if seconds is None else f"{float(f'{1e3 * seconds:.3g}'):.6g}"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def read_predictions(path: Path) -> tuple[FloatArray, IntArray]:
             "the table has no row",
             path=path,
             remedy="give test_predictions.csv as volspine test wrote it",
-            code="VS-TAB-068",
+            code="VS-TAB-069",
         )
     probabilities, grades = zip(*studies.values(), strict=True)
     return np.stack(probabilities), np.stack(grades)

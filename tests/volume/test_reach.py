@@ -38,7 +38,7 @@ def test_points_half_a_voxel_out_are_inside_at_both_ends():
     # k = 0 lies at index -1; k = 1 at -0.5, the border; k = 9 at 3.5, the other border.
     inside = reached(affine, (1, 1, 4), (1, 1, 12))
     assert inside.ravel().tolist() == [False] + [True] * 9 + [False] * 2
-    rim, places = rim_of(inside, affine, (1, 1, 4))
+    rim, places = rim_of(affine, (1, 1, 4), (1, 1, 12))
     assert rim.tolist() == [[0, 0, 1], [0, 0, 9]]
     assert places[:, 2].tolist() == [-0.5, 3.5]
 
@@ -53,3 +53,14 @@ def test_a_grid_point_on_either_border_of_a_stack_has_the_value_of_the_edge(side
     # The grid runs to the patient's right, so it meets the stack's last column first or last.
     assert image.ravel().tolist() == ([30, 25, 15, 10] if side == 1 else [10, 15, 25, 30])
     assert mask.all()
+
+
+@given(st.lists(numbers, min_size=12, max_size=12), st.tuples(*[st.integers(1, 9)] * 3))
+def test_the_rim_is_what_lies_inside_but_not_beyond_doubt(entries, sizes):
+    affine = np.eye(4)
+    affine[:3] = np.reshape(entries, (3, 4))
+    rim, places = rim_of(affine, sizes, SHAPE)
+    inside = reached(affine, sizes, SHAPE)
+    sure = reached(affine, sizes, SHAPE, slack=-1e-6)
+    assert rim.tolist() == np.argwhere(inside & ~sure).tolist()
+    np.testing.assert_allclose(places, rim @ affine[:3, :3].T + affine[:3, 3])

@@ -50,31 +50,40 @@ def reached(
         >>> reached(np.diag([1.0, 1.0, 0.5, 1.0]), (1, 1, 2), (1, 1, 5)).ravel().tolist()
         [True, True, True, True, False]
     """
-    first, last = _runs(source_from_target, sizes, shape, slack)
-    k = np.arange(shape[2], dtype=np.int32)
-    inside = k >= first[..., None]
-    inside &= k <= last[..., None]
-    return inside
+    return _filled(*_runs(source_from_target, sizes, shape, slack), shape[2])
 
 
 def rim_of(
-    inside: BoolArray, source_from_target: FloatArray, sizes: Sequence[int]
+    source_from_target: FloatArray, sizes: Sequence[int], shape: tuple[int, int, int]
 ) -> tuple[IntArray, FloatArray]:
-    """Return the points of `inside` so near a border that rounding decides, and where they lie.
+    """Return the points that are `reached`, but so near a border that rounding decides.
 
     Args:
-        inside: What `reached` says, shape (X, Y, Z).
         source_from_target: As there.
         sizes: As there.
+        shape: As there.
 
     Returns:
         Indices in the grid, shape (points, 3), and in the stack, shape (points, 3).
     """
-    shape = (inside.shape[0], inside.shape[1], inside.shape[2])
-    sure = reached(source_from_target, sizes, shape, slack=-_DOUBT)
-    rim = np.argwhere(np.greater(inside, sure, out=sure))
+    outer = _runs(source_from_target, sizes, shape, BORDER)
+    inner = _runs(source_from_target, sizes, shape, -_DOUBT)
+    rows = np.argwhere((outer[0] != inner[0]) | (outer[1] != inner[1]))
+    i, j = rows.T
+    near = _filled(outer[0][i, j], outer[1][i, j], shape[2])
+    near &= ~_filled(inner[0][i, j], inner[1][i, j], shape[2])
+    row, k = np.nonzero(near)
+    rim = np.column_stack([rows[row], k])
     index = rim @ source_from_target[:3, :3].T + source_from_target[:3, 3]
     return rim, np.asarray(index, dtype=np.float64)
+
+
+def _filled(first: NDArray[np.int32], last: NDArray[np.int32], count: int) -> BoolArray:
+    """Return which k of each row lie from its first to its last, (..., count)."""
+    k = np.arange(count, dtype=np.int32)
+    inside: BoolArray = k >= first[..., None]
+    inside &= k <= last[..., None]
+    return inside
 
 
 def _runs(

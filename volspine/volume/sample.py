@@ -267,7 +267,7 @@ def _sample_even(
     index = np.asarray(np.linalg.solve(even, mm_from_part), dtype=np.float64)
     inside = reached(index, stack.shape, shape)
     resample_where(out, stack.voxels, index, inside)
-    rim, places = rim_of(inside, index, stack.shape)
+    rim, places = rim_of(index, stack.shape, shape)
     if len(rim):
         out[tuple(rim.T)] = linear_at(stack.voxels, places)
     return inside

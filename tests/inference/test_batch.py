@@ -226,14 +226,16 @@ def test_nothing_of_the_header_reaches_a_file(tiny_bundle, tmp_path):
     study = make_study(name="x")
     from volspine.dicom.study import Identifiers
 
-    secret = Identifiers("1.2.3", {"PatientName": "Canary^Ann", "PatientID": "C-4711"})
+    secret = Identifiers(
+        "1.2.840.4711.99", {"PatientName": "Canary^Ann", "PatientID": "C-4711-ANN"}
+    )
     known = Study(name="x", series=study.series, identifiers=secret)
     folder = write_result(Predictor(tiny_bundle, device="cpu").predict(known), tmp_path)
     for path in folder.iterdir():
         content = path.read_bytes()
         assert b"Canary" not in content
-        assert b"4711" not in content
-        assert b"1.2.3" not in content
+        assert b"C-4711" not in content
+        assert b"1.2.840.4711" not in content
 
 
 def test_the_numbers_survive_the_file(tiny_bundle, tmp_path):

@@ -89,9 +89,13 @@ def test_the_shift_of_levels_goes_to_the_localizer_once(locating, study):
 def test_the_report_shows_the_levels_and_how_sure_their_names_are(locating, study, tmp_path):
     predictor, _ = locating
     page = predictor.predict(study).save_html(tmp_path / "r.html").read_text()
-    assert "<h2>Levels</h2>" in page
-    assert "5 of 5 places, expected error 2.5 mm at most" in page
-    assert "4 of 5 places" in page
+    places = page.partition("<h2>Places</h2>")[2].partition("</section>")[0]
+    expected = landmarks()
+    assert places.count('<th scope="row">') == int(expected.found.sum()) == 24
+    for target, point in zip(TARGETS, expected.points_mm, strict=True):
+        numbers = "".join(f'<td class="number">{x:.1f}</td>' for x in point)
+        row = f'<th scope="row">{target.label}</th>{numbers}'
+        assert (row in places) == bool(np.isfinite(point).all()), target.name
 
 
 def test_without_a_localizer_nothing_has_a_place_and_the_reason_is_given(tiny_bundle, study):

@@ -1,13 +1,13 @@
 """What a study costs: measured here, and what that makes of a cluster, on paper.
 
     python experiments/scale.py --rows predict,scan --studies 6 [--model BUNDLE] [--out FILE.json]
-    python experiments/scale.py --rows prepare --studies 12
-    python experiments/scale.py --rows train --recipe RECIPE --studies 24
+    python experiments/scale.py --rows prepare,crops,train --studies 24 [--recipe RECIPE]
     python experiments/scale.py --table experiments/scale.json
 
 Rows are processor seconds and bytes of one study of full size, read from synthetic DICOM in the
-challenge's layout, one thread, after one study that warms up. A processor second does not depend
-on what else the machine does; the clock is given beside it. From a row follows
+challenge's layout, one thread, after one study that warms up; each row in a process of its own,
+whose largest memory is told. A processor second depends little on what else the machine does; the
+clock is given beside it. From a row follows
 
     studies an hour = cores * 3600 / seconds            limited by the processor
     studies an hour = 3600 * peak * share / operations  limited by the network on a GPU
@@ -17,16 +17,22 @@ of which `operations` are counted by torch and `peak` and `share` are assumption
 
 import argparse
 import json
+import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
 from volspine.cli import main as volspine
+from volspine.data.crop_root import crop_root
+from volspine.data.rsna import read_root
 from volspine.dicom.reading import read_study
 from volspine.dicom.scan import find_studies
 from volspine.inference.batch import write_result
@@ -45,8 +51,9 @@ ASSUMED = {
     "use": 0.7,  # Of the time that nodes work: queues, stragglers, shared disks.
 }
 
-
+_STEPS = (20, 60)
 _RULE = "|---" * 9
+_SIZES = ("bytes_in", "bytes_out", "memory_bytes")
 _PAPER = {
     "studies_an_hour_a_core": "studies an hour, one core",
     "studies_an_hour_h200": "studies an hour, one H200 with 16 cores",
@@ -65,10 +72,9 @@ def main() -> None:
     if asked.table:
         print(table(json.loads(asked.table.read_text(encoding="utf-8"))))
         return
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         root = generate(Path(folder) / "root", studies=asked.studies, noise="none")
-        made = {name: ROWS[name](root, asked) for name in asked.rows.split(",")}
+        made = {name: _alone(name, root, asked) for name in asked.rows.split(",")}
     report = {
         "hardware": hardware(),
         "commit": commit(),
@@ -82,6 +88,18 @@ def main() -> None:
         asked.out.write_text(text + "\n", encoding="utf-8")
 
 
+def _alone(name: str, root: Path, asked: argparse.Namespace) -> Row:
+    """Return a row, measured in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measured, name, root, asked).result()
+
+
+def _measured(name: str, root: Path, asked: argparse.Namespace) -> Row:
+    torch.set_num_threads(1)
+    row = ROWS[name](root, asked)
+    return row | {"memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
 def on_paper(row: Row) -> Row:
     """Return studies an hour, and hours for a million, from what one study costs."""
     core = 3600 / row["cpu_s"]
@@ -92,7 +110,7 @@ def on_paper(row: Row) -> Row:
         "studies_an_hour_100_nodes": cluster,
         "hours_for_a_million_100_nodes": 1e6 / cluster,
     }
-    if "bytes_in" in row:
+    if {"bytes_in", "bytes_out"} <= set(row):
         moved = row["bytes_in"] + row["bytes_out"]
         found |= {
             "tb_read_for_a_million": row["bytes_in"] / 1e6,
@@ -114,12 +132,12 @@ def on_paper(row: Row) -> Row:
 def table(report: Row) -> str:
     """Return what was measured, and what follows, as the two tables of the page on scale."""
     lines = [
-        "| a study | processor, s | by the clock, s | read, MB | written, MB |",
-        f"{_RULE[:20]}|",
+        "| a study | processor, s | by the clock, s | read, MB | written, MB | memory, MB |",
+        f"{_RULE[:24]}|",
     ]
     for name, row in report["measured"].items():
         seconds = [_plain(row["cpu_s"]), _plain(row["wall_s"])]
-        sizes = [_plain(row[n] / 1e6) if n in row else "" for n in ("bytes_in", "bytes_out")]
+        sizes = [_plain(row[n] / 1e6) if n in row else "" for n in _SIZES]
         lines.append(f"| {' | '.join([name, *seconds, *sizes])} |")
     lines += ["", "| on paper | " + " | ".join(report["on_paper"]) + " |"]
     lines.append(f"{_RULE[: 4 * (1 + len(report['on_paper']))]}|")
@@ -171,41 +189,43 @@ def prepare_row(root: Path, asked: argparse.Namespace) -> Row:
     return row | sizes | {"studies": asked.studies}
 
 
+def crops_row(root: Path, asked: argparse.Namespace) -> Row:
+    """Return what cutting the crops of a marked study costs."""
+    folder = root.parent / "crops"
+    row = _timed(lambda study: crop_root([study], folder), read_root(root).studies)
+    return row | {"bytes_out": _size(folder, asked)}
+
+
 def train_row(root: Path, asked: argparse.Namespace) -> Row:
-    """Return what one epoch costs a study: the second of two less the first, which fills caches."""
-    run = root.parent / "run"
+    """Return what training costs each time a study is seen: many steps less few, caches filled."""
+    draws = yaml.safe_load(asked.recipe.read_text(encoding="utf-8"))["data"]
+    at_once = (draws.get("draws") or draws["loader"])["batch_size"]
+    kept = "data.crops" if "crops" in draws else "data.loader.cache_dir"
     command = ["fit", "-c", str(asked.recipe), "--data.root", str(root), "--quiet"]
-    command += ["--trainer.default_root_dir", str(run), "--trainer.accelerator", "cpu"]
-    first, second = (
-        _timed(
-            lambda _, epochs=epochs: volspine(
-                [*command, "--trainer.max_epochs", str(epochs), "--ckpt_path", "auto"]
-            ),
-            [root],
-            warm=False,
-        )
-        for epochs in (1, 2)
-    )
-    row = {name: second[name] / asked.studies for name in ("cpu_s", "wall_s")}
-    first_s = first["cpu_s"] / asked.studies
-    size = _size(root / "train_images", asked)
-    return row | {
-        "cpu_s_first": first_s,
-        "bytes_in": size,
-        "bytes_out": 0,
-        "studies": asked.studies,
-    }
+    command += [f"--{kept}", str(root.parent / "kept"), "--trainer.limit_val_batches", "0"]
+    command += ["--data.split.val", "1", "--data.split.test", "1", "--trainer.devices", "1"]
+
+    def fit(steps: int) -> Row:
+        out = root.parent / f"run_{steps}"
+        told = ["--trainer.max_steps", str(steps), "--trainer.default_root_dir", str(out)]
+        return _timed(lambda _: volspine([*command, *told]), [root], warm=False)
+
+    few, many = (fit(steps) for steps in _STEPS)
+    seen = at_once * (_STEPS[1] - _STEPS[0])
+    costs = {name: (many[name] - few[name]) / seen for name in ("cpu_s", "wall_s")}
+    return costs | {"studies": seen}
 
 
 ROWS: dict[str, Callable[[Path, argparse.Namespace], Row]] = {
     "predict": predict_row,
     "scan": scan_row,
     "prepare": prepare_row,
+    "crops": crops_row,
     "train": train_row,
 }
 
 
-def _timed(work: Callable[[Path], object], studies: list[Path], *, warm: bool = True) -> Row:
+def _timed(work: Callable[[Any], object], studies: Sequence[Any], *, warm: bool = True) -> Row:
     if warm:
         work(studies[0])
     rest = studies[1:] if warm else studies
@@ -217,7 +237,7 @@ def _timed(work: Callable[[Path], object], studies: list[Path], *, warm: bool = 
 
 
 def _size(folder: Path, asked: argparse.Namespace) -> float:
-    return sum(_sizes(folder)) / asked.studies
+    return sum(_sizes(folder)) / float(asked.studies)
 
 
 def _sizes(folder: Path) -> Iterator[int]:
@@ -231,7 +251,7 @@ def _arguments() -> argparse.Namespace:
         "--studies", type=int, default=6, help="studies that are made; one warms up"
     )
     parser.add_argument("--model", type=Path, help="bundle; the demo bundle if omitted")
-    parser.add_argument("--recipe", type=Path, default=Path("experiments/phantom_quick.yaml"))
+    parser.add_argument("--recipe", type=Path, default=Path("experiments/level_root.yaml"))
     parser.add_argument("--table", type=Path, help="print the tables of what was measured before")
     parser.add_argument("--out", type=Path, help="also write the JSON here")
     return parser.parse_args()

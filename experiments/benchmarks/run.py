@@ -43,6 +43,9 @@ ROWS = {
 }
 
 
+_WIDEST = 160
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what was asked for, show it, write it."""
     parser = argparse.ArgumentParser(description="volspine beside what one would use instead")
@@ -56,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     os.environ["OMP_NUM_THREADS"] = str(told.threads)
     report = measured(letters, Plan(told.tiny, told.clock, told.threads))
-    Console().print(table_of(report))
+    # Narrower, its columns vanish; a page or a file may be as wide as it takes.
+    Console(width=max(Console().width, _WIDEST)).print(table_of(report))
     if path := os.environ.get("BENCH_JSON"):
         Path(path).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The table of `docs/explanation/performance.md`, from the JSON of a run of the benchmarks.
+"""The tables of `docs/explanation/performance.md`, from the JSON of a run of the benchmarks.
 
     python experiments/benchmarks/table.py bench.json [page]
 
@@ -7,6 +7,8 @@ replaces what stands between the two markers of the page, and nothing else.
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ __all__ = ["BEGIN", "END", "main", "markdown", "replaced"]
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 _PAGE = Path(__file__).resolve().parents[2] / "docs/explanation/performance.md"
-_HEAD = ["", "what, and by whom", "right?", "warm, ms", "fresh, s", "MB", "x", "target"]
+_HEAD = ["by", "right?", "warm, ms", "fresh, s", "MB", "x", "target"]
+_RULE = ["---", "---", *["--:"] * 4, "---"]
 
 
 def main() -> None:
@@ -27,7 +30,7 @@ def main() -> None:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Return the table, and a line that says of what machine and load it is."""
+    """Return the tables, and a line that says of what machine and load it is."""
     machine, load = report["machine"], report["load"]
     said = (
         f"{report['date']}, {machine['processor']}, {machine['cores']} cores, "
@@ -35,9 +38,15 @@ def markdown(report: dict[str, Any]) -> str:
         f"load of the machine {min(load):.1f} to {max(load):.1f}; "
         f"{sum(report['seconds'].values()) / 60:.0f} minutes in all"
     )
-    rows = [_HEAD, ["---"] * len(_HEAD), *(cells(line) for line in report["lines"])]
-    lines = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
-    return "\n".join([said, "", *lines])
+    return "\n\n".join([said, *_tables(report["lines"])])
+
+
+def _tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield a table, under its letter and name, for each thing that was measured."""
+    for (letter, what), group in groupby(lines, key=lambda line: (line["row"], line["what"])):
+        rows = [_HEAD, _RULE, *([line["who"], *cells(line)[2:]] for line in group)]
+        table = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
+        yield "\n".join([f"**{letter}. {what}**", "", *table])
 
 
 def replaced(page: str, table: str) -> str:

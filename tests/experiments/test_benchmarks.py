@@ -121,7 +121,7 @@ def test_the_page_has_the_markers_and_its_table_has_every_row(benchmarks, reposi
     page = (repository / "docs/explanation/performance.md").read_text(encoding="utf-8")
     assert benchmarks("table").replaced(page, "x") != page
     for row in ROWS:
-        assert f"\n| {row} | " in page
+        assert f"\n**{row}. " in page
 
 
 def test_copies_of_a_point_fill_the_cube_with_the_largest_value(benchmarks, cube, phantom_study):

@@ -16,9 +16,16 @@ from volspine.dicom.parse import read_elements
 from volspine.dicom.study import Identifiers
 from volspine.errors import VolspineError
 
-__all__ = ["hashed_name", "name_of_files", "read_identifiers", "study_name"]
+__all__ = [
+    "REPEATED",
+    "REPEATED_IF_KNOWN",
+    "hashed_name",
+    "name_of_files",
+    "read_identifiers",
+    "study_name",
+]
 
-_REPEATED = (
+REPEATED = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -28,13 +35,14 @@ _REPEATED = (
     "StudyID",
     "AccessionNumber",
     "ReferringPhysicianName",
-    "IssuerOfPatientID",
-    "PatientAge",
-    "StudyDescription",
 )
-"""Patient and study attributes that a structured report of the same study carries."""
+"""Patient and study attributes that every DICOM file of a study has, empty where unknown."""
 
-_TAGS = {name: tag_for_keyword(name) or 0 for name in (*_REPEATED, "SpecificCharacterSet")}
+REPEATED_IF_KNOWN = ("IssuerOfPatientID", "PatientAge", "StudyDescription")
+"""Others that a structured report of the same study carries."""
+
+_READ = (*REPEATED, *REPEATED_IF_KNOWN)
+_TAGS = {name: tag_for_keyword(name) or 0 for name in (*_READ, "SpecificCharacterSet")}
 _DELIMITERS = {ord("^"), ord("="), ord("\\")}
 
 
@@ -87,7 +95,7 @@ def read_identifiers(instance: Instance) -> Identifiers:
     charsets = texts_of(stated, "CS") if stated else []
     attributes = {
         name: _decoded(elements[_TAGS[name]].value, charsets) if _TAGS[name] in elements else ""
-        for name in _REPEATED
+        for name in _READ
     }
     return Identifiers(study_instance_uid=instance.study_uid, attributes=attributes)
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from volspine.anatomy import PROTOCOLS, TARGETS, Protocol
+from volspine.dicom.identity import REPEATED, REPEATED_IF_KNOWN
 from volspine.dicom.study import Series, Source, Study
 from volspine.errors import ConfigurationError
 from volspine.geometry.stack import Stack
@@ -33,21 +34,6 @@ __all__ = [
     "source_of",
     "unlogged",
 ]
-
-_REPEATED = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-"""Patient and study attributes that are in every file, empty where they are not known."""
-
-_REPEATED_IF_KNOWN = ("IssuerOfPatientID", "PatientAge", "StudyDescription")
 
 _LONGEST_UID = 64
 
@@ -74,9 +60,9 @@ def evidence(study: Study, grades: StudyGrades) -> list[Any]:
 def identify(dataset: Any, study: Study) -> None:
     """Write the identifiers of patient and study into a dataset, as UTF-8."""
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    for name in (*_REPEATED, *_REPEATED_IF_KNOWN):
+    for name in (*REPEATED, *REPEATED_IF_KNOWN):
         text = _allowed(name, study.identifiers.attributes.get(name, ""))
-        if text or name in _REPEATED:
+        if text or name in REPEATED:
             setattr(dataset, name, text)
 
 
@@ -168,7 +154,7 @@ def _reference(study: Study, series: Series, source: Source) -> Any:
     from pydicom.dataset import Dataset
 
     header = Dataset()
-    for name in _REPEATED:
+    for name in REPEATED:
         setattr(header, name, "")
     header.StudyInstanceUID = study.identifiers.study_instance_uid
     header.SeriesInstanceUID = series.uid

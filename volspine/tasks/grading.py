@@ -29,13 +29,11 @@ from volspine.decide import frequencies
 from volspine.errors import ConfigurationError
 from volspine.metrics.streaming import RsnaMetric
 from volspine.models.losses import GradingLoss
-from volspine.models.mirror import mirror_targets, mirror_volume
-from volspine.models.parts import Graded, Marks
+from volspine.tasks.asking import AskingTask
 from volspine.tasks.craft import Craft, lay_channels_last
 from volspine.tasks.evaluation import Evaluation, Known, evaluate
 from volspine.tasks.evaluation_page import are_phantoms
 from volspine.tasks.hearing import Hearing, Said
-from volspine.tasks.mixing import Mix, draw_mix, mixed_losses, mixed_volume, partners_of
 from volspine.tasks.plain import (
     CHECKPOINT_KEY,
     check_same_grader,
@@ -53,7 +51,7 @@ _SCHEDULE, _CRAFT = Schedule(), Craft()
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 
 
-class GradingTask(pl.LightningModule):
+class GradingTask(AskingTask):
     """Train, validate and test a grader.
 
     Args:
@@ -105,69 +103,9 @@ class GradingTask(pl.LightningModule):
         self._trained_on: list[str] = []
         self._scored_step = -1
 
-    def forward(self, seen: Any) -> Tensor:
-        """Return the probability of every grade, (B, 25, 3), of what the grader reads."""
-        return self._averaged(self.grader(seen), seen)
-
-    def _averaged(self, graded: Graded, seen: Any) -> Tensor:
-        """Return probabilities, (B, 25, 3), also of the mirror images where that is asked for."""
-        direct = graded.log_probs.float().exp()
-        if not self.average_mirrors:
-            return direct
-        reflected = self.grader(self.mirrored(seen)).log_probs.float().exp()
-        both: Tensor = (direct + self.swapped(reflected)) / 2
-        return both
-
-    def seen(self, batch: Batch) -> Any:
-        """Return what the grader reads of a batch."""
-        return batch["volume"]
-
-    def mirrored(self, seen: Any) -> Any:
-        """Return what the grader would read of the same patients' mirror images."""
-        return mirror_volume(seen)
-
-    def taught(self, batch: Batch) -> Graded:
-        """Return what the grader says in training; one that takes marks is told where to look."""
-        if not getattr(self.grader, "takes_marks", False) or "points" not in batch:
-            untold: Graded = self.grader(self.seen(batch))
-            return untold
-        marks = Marks(batch["points"], batch["has_point"])
-        told: Graded = self.grader(self.seen(batch), marks)
-        return told
-
-    def mixed(self, batch: Batch, mix: Mix) -> Batch:
-        """Return a batch whose studies lie over their partners, with their own targets."""
-        return {**batch, "volume": mixed_volume(batch["volume"], mix)}
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Return `loss` and its parts in training.
-
-        Studies lie over one another, and the mirror images are graded, where that is asked for.
-        """
-        mix = None
-        if self.craft.mixup:
-            step = self.trainer.global_step
-            mix = draw_mix(self.craft.mixup, batch["study_id"], seed=self.seed, step=step)
-            batch = self.mixed(batch, mix)
-        graded = self.taught(batch)
-        graded = graded._replace(log_probs=graded.log_probs.float())
-        mirrored = self.grader(self.mirrored(self.seen(batch))) if self.loss.mirror else None
-        parts: dict[str, Tensor] = self.loss(graded, batch, mirrored)
-        if mix is None:
-            return parts
-        return mixed_losses(parts, self.loss(graded, partners_of(batch, mix), mirrored), mix)
-
-    def swapped(self, values: Tensor) -> Tensor:
-        """Return values (B, T, ...) of mirror images with left and right put back."""
-        return mirror_targets(values)
-
     def learned(self) -> FloatArray:
         """Return the frequencies of the grades that training may use, shape (T, K)."""
         return frequencies(self._data().known_grades())
-
-    def reported(self, probabilities: Tensor) -> Tensor:
-        """Return probabilities as a report gives them."""
-        return probabilities
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, which advances with every step."""

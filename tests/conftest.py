@@ -56,3 +56,14 @@ def phantom_root(tmp_path_factory) -> Path:
 def phantom_study(phantom_root) -> Path:
     """The DICOM folder of one of them; not to be changed."""
     return min((phantom_root / "train_images").iterdir())
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory) -> Path:
+    """Folder of an untrained model; shared, so read only."""
+    from tests.inference.made_up import tiny_card, tiny_grader
+    from volspine.inference.bundle import write_bundle
+
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    grader = tiny_grader()
+    return write_bundle(folder, [grader.state_dict()], recipe=grader.recipe, card=tiny_card())

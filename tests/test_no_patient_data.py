@@ -13,22 +13,12 @@ from PIL import Image, PngImagePlugin
 
 from tests.canaries import UID_ROOT, WORDS, found_in, plant, word, write_study, written_under
 from tests.cli.test_cv import SMALL
-from tests.inference.made_up import tiny_card, tiny_grader
 from volspine.cli import main
-from volspine.inference.bundle import write_bundle
 from volspine.phantom.cohort import generate
 from volspine.tasks import cross_validation
 
 PATHS = ("folder", "series folder", "file", "other file", "zip")
 """What the user's own names of files and folders are made of."""
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    grader = tiny_grader()
-    recipe = grader.recipe
-    return write_bundle(folder, [grader.state_dict()], recipe=recipe, card=tiny_card())
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +47,9 @@ def run(capfd, caplog):
 
 
 @pytest.mark.parametrize("given", ["study", pytest.param("zipped", marks=pytest.mark.slow)])
-def test_predict_writes_and_says_nothing_of_the_patient(given, run, bundle, tmp_path, request):
+def test_predict_writes_and_says_nothing_of_the_patient(given, run, tiny_bundle, tmp_path, request):
     path, out = request.getfixturevalue(given), tmp_path / "out"
-    code, said = run("predict", path, "--out", out, "--model", bundle)
+    code, said = run("predict", path, "--out", out, "--model", tiny_bundle)
     assert code == 0
     written = written_under(out)
     assert {"summary.csv", "submission.csv", "failures.csv"} < set(written)
@@ -68,8 +58,10 @@ def test_predict_writes_and_says_nothing_of_the_patient(given, run, bundle, tmp_
     assert found_in({**said, **written}) == []
 
 
-def test_a_failure_says_the_path_that_was_given_and_no_more(run, bundle, study, tmp_path):
-    code, said = run("predict", study, "--out", tmp_path / "out", "--model", bundle, "--strict")
+def test_a_failure_says_the_path_that_was_given_and_no_more(run, tiny_bundle, study, tmp_path):
+    code, said = run(
+        "predict", study, "--out", tmp_path / "out", "--model", tiny_bundle, "--strict"
+    )
     assert code in {0, 4}
     written = written_under(tmp_path / "out")
     assert found_in({**said, **written}, but=("folder",)) == []
@@ -100,23 +92,25 @@ def test_scan_tells_paths_and_nothing_of_headers(options, run, study):
     assert found_in(said, but=PATHS) == []
 
 
-def test_a_store_and_what_is_graded_from_it_carry_nothing(run, study, bundle, tmp_path):
+def test_a_store_and_what_is_graded_from_it_carry_nothing(run, study, tiny_bundle, tmp_path):
     code, said = run("prepare", study, "--out", tmp_path / "store")
     assert code == 0
     stored = written_under(tmp_path / "store")
     # It stands for its files, whose UIDs it keeps; no name, date, number or path of theirs.
     assert found_in({**said, **stored}, but=("UIDs",)) == []
-    code, said = run("predict", tmp_path / "store", "--out", tmp_path / "out", "--model", bundle)
+    code, said = run(
+        "predict", tmp_path / "store", "--out", tmp_path / "out", "--model", tiny_bundle
+    )
     assert code == 0
     assert found_in({**said, **written_under(tmp_path / "out")}) == []
 
 
 @pytest.mark.slow
-def test_sr_and_sc_do_repeat_the_patient_and_nothing_else_does(run, study, bundle, tmp_path):
+def test_sr_and_sc_do_repeat_the_patient_and_nothing_else_does(run, study, tiny_bundle, tmp_path):
     pytest.importorskip("highdicom", reason="highdicom is not installed")
     out = tmp_path / "out"
     code, said = run(
-        "predict", study, "--out", out, "--model", bundle, "--format", "json,html,sr,sc"
+        "predict", study, "--out", out, "--model", tiny_bundle, "--format", "json,html,sr,sc"
     )
     assert code == 0
     written = written_under(out)

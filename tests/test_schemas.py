@@ -9,12 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.inference.made_up import make_study, tiny_card, tiny_grader
+from tests.inference.made_up import make_study
 from tests.inference.made_up_levels import landmarks, level_predictor
 from volspine.anatomy import LEVELS, TARGETS, Condition, Grade
 from volspine.cli import main
 from volspine.errors import ConfigurationError
-from volspine.inference.bundle import write_bundle
 from volspine.inference.predictor import Predictor
 from volspine.inference.result_files import write_result
 from volspine.report.manifest import SCHEMA, manifest_text
@@ -30,16 +29,8 @@ def validator():
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    grader = tiny_grader()
-    recipe = grader.recipe
-    return write_bundle(folder, [grader.state_dict()], recipe=recipe, card=tiny_card())
-
-
-@pytest.fixture(scope="module")
-def predictor(bundle):
-    return Predictor(bundle, device="cpu")
+def predictor(tiny_bundle):
+    return Predictor(tiny_bundle, device="cpu")
 
 
 def data(graded):
@@ -95,12 +86,12 @@ def test_a_study_of_level_mode_is_valid(validator, monkeypatch):
     assert errors(validator, found) == []
 
 
-def test_nifti_is_valid(validator, bundle, tmp_path):
+def test_nifti_is_valid(validator, tiny_bundle, tmp_path):
     rng = np.random.default_rng(0)
     affine = np.array([[0, 0, 4.0, -20], [-1.0, 0, 0, 60], [0, -1.0, 0, 60], [0, 0, 0, 1]])
     path = tmp_path / "spine_t2.nii.gz"
     nib.save(nib.Nifti1Image(rng.random((120, 120, 10), dtype=np.float32), affine), path)
-    out = ["--out", str(tmp_path / "out"), "--model", str(bundle), "--quiet"]
+    out = ["--out", str(tmp_path / "out"), "--model", str(tiny_bundle), "--quiet"]
     wanted = ["--protocol", "sagittal_t2", "--format", "json"]
     assert main(["predict", str(path), *out, *wanted]) == 0
     (written,) = (tmp_path / "out").glob("*/result.json")

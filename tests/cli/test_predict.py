@@ -6,17 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from tests.inference.made_up import tiny_card, tiny_grader
 from volspine.cli import main
-from volspine.inference.bundle import write_bundle
 from volspine.phantom.cohort import generate
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    grader = tiny_grader()
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    return str(write_bundle(folder, [grader.state_dict()], recipe=grader.recipe, card=tiny_card()))
+def bundle(tiny_bundle):
+    return str(tiny_bundle)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """Reading a study: order, sides, names, zips, limits, and what changes nothing."""
 
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -323,25 +321,6 @@ def test_a_file_cut_anywhere_is_a_clear_error_in_strict_reading(cut, tmp_path):
     lenient = read_study(tmp_path)
     assert only_stack(lenient).shape[2] == 4
     assert [fault.path for fault in lenient.faults] == ["3.dcm"]
-
-
-@pytest.mark.slow
-def test_headers_are_read_in_about_a_millisecond_each(tmp_path):
-    for n in range(10):
-        save_all(in_series(series(30), f"{SERIES}.{n}"), tmp_path / str(n))
-    # In a process of its own: here every call has its types checked.
-    program = """
-import sys, time
-from volspine import read_study
-read_study(sys.argv[1])
-start = time.process_time()
-read_study(sys.argv[1])
-print((time.process_time() - start) / 300)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True
-    )
-    assert float(done.stdout) < 2e-3
 
 
 POSITIONS = {

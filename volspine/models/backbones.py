@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from volspine._compat import import_torchvision
 from volspine.errors import ConfigurationError
+from volspine.models.convolutions import Conv3d
 from volspine.models.norms import choose_norms
 from volspine.models.weights import load_weights
 
@@ -127,7 +128,7 @@ class Backbone(nn.Module):
         )
         _drop_unused_blocks(self.network)
         _keep_last_cells(self.network)
-        _mend_same_padding(self.network)
+        _mend_layers(self.network)
         self.num_features = int(self.network.feature_info.channels()[0])
         self.strides = (stride >> fine_slices, stride, stride)
         if weights is not None:
@@ -215,7 +216,7 @@ class _SameAvgPool3d(nn.AvgPool3d):
         return F.avg_pool3d(x, self.kernel_size, self.stride)
 
 
-_MENDED = {"Conv3dSame": _SameConv3d, "AvgPool3dSame": _SameAvgPool3d}
+_MENDED = {"Conv3d": Conv3d, "Conv3dSame": _SameConv3d, "AvgPool3dSame": _SameAvgPool3d}
 
 
 def _pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
@@ -226,10 +227,11 @@ def _pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor
     return F.pad(x, padding)
 
 
-def _mend_same_padding(network: nn.Module) -> None:
-    """Correct layers of timm-3d 1.0.1 that pad the first spatial axis with the last one's size.
+def _mend_layers(network: nn.Module) -> None:
+    """Correct the layers of a network of timm-3d 1.0.1.
 
-    Their result is wrong wherever sizes or strides differ between the axes.
+    Those of TensorFlow's padding pad the first spatial axis with the last one's size: their result
+    is wrong wherever sizes or strides differ between the axes. Of the others see `convolutions`.
     """
     for module in network.modules():
         module.__class__ = _MENDED.get(type(module).__name__, type(module))

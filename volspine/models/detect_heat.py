@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from volspine.errors import ConfigurationError
+from volspine.models.convolutions import Conv3d
 from volspine.models.guidance import cell_strides
 from volspine.models.localizer_blocks import GroupNorm, Residual, fast_layout
 from volspine.models.pooling import position_code
@@ -81,9 +82,9 @@ class Detector(nn.Module):
         self.coarse = nn.Sequential(_Down(middle, coarse), Residual(coarse))
         self.to_middle = _Up(coarse, middle)
         self.to_fine = _Up(middle, fine)
-        self.content = nn.Conv3d(fine, num_targets, 1)
+        self.content = Conv3d(fine, num_targets, 1)
         self.position = nn.Linear(6 * _FREQUENCIES, num_targets, bias=False)
-        self.steps = nn.Conv3d(fine, 3 * num_targets, 1)
+        self.steps = Conv3d(fine, 3 * num_targets, 1)
         nn.init.normal_(self.steps.weight, std=_FIRST_STEP)
 
     def forward(self, volume: Float[Tensor, "B C I J K"]) -> Found:
@@ -111,7 +112,7 @@ class _Down(nn.Module):
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
-        self.halve = nn.Conv3d(inner, outer, 3, stride=2, padding=1, bias=False)
+        self.halve = Conv3d(inner, outer, 3, stride=2, padding=1, bias=False)
         self.norm = GroupNorm(outer)
         self.further = Residual(outer)
 
@@ -125,7 +126,7 @@ class _Up(nn.Module):
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
-        self.narrow = nn.Conv3d(inner, outer, 1)
+        self.narrow = Conv3d(inner, outer, 1)
         self.further = Residual(outer)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from volspine.errors import ConfigurationError
 from volspine.landmarks import CHAIN, MIRRORED_POINT, POINTS
+from volspine.models.convolutions import Conv3d
 from volspine.models.localizer_blocks import Residual, fast_layout
 from volspine.models.localizer_input import input_channels
 from volspine.models.point_refiner import PointRefiner, build_refiner
@@ -117,15 +118,15 @@ class Localizer(nn.Module):
         self.with_mask, self.context = bool(with_mask), int(context)
         first, *deeper = self.channels
         pairs = list(zip(self.channels, deeper, strict=False))
-        self.stem = nn.Conv3d(2 + self.with_mask, first, (1, 4, 4), STEM, (0, 1, 1))
+        self.stem = Conv3d(2 + self.with_mask, first, (1, 4, 4), STEM, (0, 1, 1))
         self.entry = Residual(first)
-        self.down = nn.ModuleList(nn.Conv3d(a, b, 2, 2) for a, b in pairs)
+        self.down = nn.ModuleList(Conv3d(a, b, 2, 2) for a, b in pairs)
         self.descent = nn.ModuleList(Residual(b) for b in deeper)
         self.whole = nn.Sequential(*(Residual(self.channels[-1]) for _ in range(context - 1)))
-        self.up = nn.ModuleList(nn.Conv3d(b, a, 1) for a, b in pairs)
+        self.up = nn.ModuleList(Conv3d(b, a, 1) for a, b in pairs)
         self.ascent = nn.ModuleList(Residual(a) for a, _ in pairs)
-        self.coarse_names = nn.Conv3d(self.channels[1], len(POINTS), 1)
-        self.head = nn.Conv3d(first, len(POINTS) + 1 + 3 * _KINDS, 1)
+        self.coarse_names = Conv3d(self.channels[1], len(POINTS), 1)
+        self.head = Conv3d(first, len(POINTS) + 1 + 3 * _KINDS, 1)
         self.refiner: PointRefiner | None = None
         with torch.no_grad():
             self.head.weight.mul_(0.1)

@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from volspine.models.convolutions import Conv3d
+
 __all__ = ["GroupNorm", "Residual", "fast_layout", "row_length"]
 
 _MAX_GROUPS = 8
@@ -77,9 +79,9 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
+        self.first = Conv3d(channels, channels, 3, padding=1, bias=False)
         self.first_norm = GroupNorm(channels)
-        self.second = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
+        self.second = Conv3d(channels, channels, 3, padding=1, bias=False)
         self.second_norm = GroupNorm(channels)
 
     def forward(self, x: Float[Tensor, "B C i j k"]) -> Float[Tensor, "B C i j k"]:

@@ -11,7 +11,7 @@ Shapes:
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from volspine.errors import ConfigurationError
 from volspine.models.backbones import create_features
+from volspine.models.convolutions import pad_small_map
 from volspine.models.norms import choose_norms
 from volspine.models.weights import load_weights
 
@@ -96,16 +97,10 @@ class _PlaneConv(nn.Conv3d):
     """Convolution within the only slice there is; run as the 2D one that it is."""
 
     def forward(self, x: Tensor) -> Tensor:
-        flat = F.conv2d(
-            x[..., 0],
-            self.weight[..., 0],
-            self.bias,
-            self.stride[:2],
-            self.padding[:2],
-            self.dilation[:2],
-            self.groups,
-        )
-        return flat[..., None]
+        kernel, given = self.kernel_size[:2], cast("tuple[int, ...]", self.padding)[:2]
+        flat, padding = pad_small_map(x[..., 0], kernel, given, self.dilation[:2])
+        options = (self.stride[:2], tuple(padding), self.dilation[:2], self.groups)
+        return F.conv2d(flat, self.weight[..., 0], self.bias, *options)[..., None]
 
 
 def _flatten_convolution(module: nn.Conv3d) -> None:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from volspine.anatomy import Finding
 from volspine.errors import ConfigurationError
+from volspine.models.convolutions import Conv2d
 from volspine.types import Float
 from volspine.views import VIEWS
 
@@ -90,14 +91,14 @@ class PointRefiner(nn.Module):
         }
         self._edge = (_VIEW.pixels - pixels) // 2
         self.stem = nn.Sequential(
-            nn.Conv2d(_VIEW.slices, fine, 4, stride=2, padding=1, bias=False),
+            Conv2d(_VIEW.slices, fine, 4, stride=2, padding=1, bias=False),
             nn.GroupNorm(_GROUPS, fine), nn.SiLU(), _Residual(fine),
         )  # fmt: skip
         self.down = nn.Sequential(
-            nn.Conv2d(fine, coarse, 2, stride=2), nn.GroupNorm(_GROUPS, coarse), nn.SiLU(),
-            _Residual(coarse), nn.Conv2d(coarse, fine, 1),
+            Conv2d(fine, coarse, 2, stride=2), nn.GroupNorm(_GROUPS, coarse), nn.SiLU(),
+            _Residual(coarse), Conv2d(coarse, fine, 1),
         )  # fmt: skip
-        self.last = nn.Sequential(_Residual(fine), nn.Conv2d(fine, 1, 1))
+        self.last = nn.Sequential(_Residual(fine), Conv2d(fine, 1, 1))
         self.register_buffer("cells_mm", _cells_mm(pixels // 2), persistent=False)
         self.cells_mm: Tensor
 
@@ -162,9 +163,9 @@ class _Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.first = Conv2d(channels, channels, 3, padding=1, bias=False)
         self.first_norm = nn.GroupNorm(_GROUPS, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = Conv2d(channels, channels, 3, padding=1, bias=False)
         self.second_norm = nn.GroupNorm(_GROUPS, channels)
 
     def forward(self, x: Float[Tensor, "N C h h"]) -> Float[Tensor, "N C h h"]:

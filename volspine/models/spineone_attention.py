@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from volspine.models.convolutions import Conv2d
+
 __all__ = ["ChannelAttention", "DualAttention", "PositionAttention"]
 
 _NARROWER = 8  # Queries and keys have this part of the features, as published.
@@ -34,9 +36,9 @@ class PositionAttention(nn.Module):
     def __init__(self, num_features: int) -> None:
         super().__init__()
         narrow = max(1, num_features // _NARROWER)
-        self.query = nn.Conv2d(num_features, narrow, 1)
-        self.key = nn.Conv2d(num_features, narrow, 1)
-        self.value = nn.Conv2d(num_features, num_features, 1)
+        self.query = Conv2d(num_features, narrow, 1)
+        self.key = Conv2d(num_features, narrow, 1)
+        self.value = Conv2d(num_features, num_features, 1)
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def weights(self, maps: Float[Tensor, "N F j k"]) -> Float[Tensor, "N M M"]:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from volspine.anatomy import LEVELS, TARGETS, Condition, Finding, Grade, Side
+from volspine.models.convolutions import Conv2d
 from volspine.models.pooling import position_code
 
 __all__ = ["CONDITION_OF", "SeverityMaps", "TargetMaps", "decoded_points"]
@@ -63,12 +64,12 @@ class SeverityMaps(nn.Module):
     def __init__(self, num_features: int, *, offsets: bool) -> None:
         super().__init__()
         findings, levels, grades = len(_FINDINGS), len(LEVELS), len(Grade)
-        self.hidden = nn.Conv2d(num_features, num_features, 3, padding=1)
+        self.hidden = Conv2d(num_features, num_features, 3, padding=1)
         self.place = nn.Linear(6 * _FREQUENCIES, num_features, bias=False)
-        self.where = nn.Conv2d(num_features, findings * levels, 1)
-        self.worse = nn.Conv2d(num_features, findings * grades, 1)
-        self.own = nn.Conv2d(num_features, findings * levels * grades, 1)
-        self.offset = nn.Conv2d(num_features, findings * 3, 1) if offsets else None
+        self.where = Conv2d(num_features, findings * levels, 1)
+        self.worse = Conv2d(num_features, findings * grades, 1)
+        self.own = Conv2d(num_features, findings * levels * grades, 1)
+        self.offset = Conv2d(num_features, findings * 3, 1) if offsets else None
         nn.init.constant_(self.where.bias, _RARE)  # type: ignore[arg-type]  # it has one
         for conv in (self.worse, self.own):
             nn.init.normal_(conv.weight, std=0.01)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from volspine.errors import ConfigurationError
+from volspine.models.convolutions import Conv2d
 from volspine.models.spineone_attention import DualAttention
 
 __all__ = ["AtrousPyramid", "Decoder"]
@@ -49,7 +50,7 @@ class AtrousPyramid(nn.Module):
         self.branches = nn.ModuleList(
             [_block(num_features, width), *(_block(num_features, width, rate=r) for r in rates)]
         )
-        self.average = nn.Sequential(nn.Conv2d(num_features, width, 1), nn.ReLU())
+        self.average = nn.Sequential(Conv2d(num_features, width, 1), nn.ReLU())
         self.joined = _block(width * (len(rates) + 2), width)
 
     def forward(self, maps: Float[Tensor, "N F j k"]) -> Float[Tensor, "N D j k"]:
@@ -106,7 +107,7 @@ def _block(features: int, width: int, *, rate: int = 0) -> nn.Sequential:
     """Return convolution, group norm and ReLU: 3x3 with taps `rate` cells apart, 1x1 at rate 0."""
     size, gap = (3, rate) if rate else (1, 1)
     return nn.Sequential(
-        nn.Conv2d(features, width, size, padding=rate, dilation=gap, bias=False),
+        Conv2d(features, width, size, padding=rate, dilation=gap, bias=False),
         nn.GroupNorm(_GROUPS, width),
         nn.ReLU(),
     )

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from volspine.errors import ConfigurationError
+from volspine.models.convolutions import Conv3d
 
 __all__ = [
     "STEMS",
@@ -139,7 +140,7 @@ class ConvolutionalStem(nn.Module):
             wider = max(_GROUPS, options.width >> (steps - 1 - step))
             wider -= wider % _GROUPS
             made += [
-                nn.Conv3d(channels, wider, 3, stride=(i, j, k), padding=1, bias=False),
+                Conv3d(channels, wider, 3, stride=(i, j, k), padding=1, bias=False),
                 nn.GroupNorm(_GROUPS, wider),
                 nn.GELU(),
             ]

@@ -21,7 +21,7 @@ from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.arch import paint_arch
 from volspine.phantom.foramen import paint_foramina
 from volspine.phantom.lesions import paint_lesions
-from volspine.phantom.painting import Canvas, LabelCanvas, SignalCanvas
+from volspine.phantom.painting import Canvas, LabelCanvas, SignalCanvas, span
 from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.sacrum import paint_sacrum
 from volspine.phantom.section import Section, build_section
@@ -29,6 +29,7 @@ from volspine.phantom.spine import paint_canal, paint_cauda, paint_column, paint
 from volspine.phantom.sub_slices import slice_offsets
 from volspine.phantom.tissues import relaxation, signals
 from volspine.phantom.torso import Surroundings, paint_torso, texture
+from volspine.phantom.zones import Zone, on_zone, zones_of
 from volspine.types import FloatArray
 
 __all__ = ["paint_spine", "render_labels", "render_series"]
@@ -36,7 +37,6 @@ __all__ = ["paint_spine", "render_labels", "render_series"]
 Array = NDArray[np.float32]
 MakeCanvas = Callable[[NDArray[Any]], Canvas]
 How = tuple[MakeCanvas, list[FloatArray], int]
-Zone = tuple[Any, Section]
 
 FRONT_MM, REAR_MM, SIDE_MM = -26.0, 62.0, 50.0
 """Box around the spine, in depth v and to both sides, outside which only the trunk is painted."""
@@ -170,7 +170,7 @@ class _SagittalPlane:
         """Return the zones of the points, each of them repeated for as many sub-slices."""
         if many not in self.zones:
             points = np.arange(len(self.rows)).repeat(many)
-            self.zones[many] = _zones(self.section if many == 1 else self.section.take(points))
+            self.zones[many] = zones_of(self.section if many == 1 else self.section.take(points), 1)
         return self.zones[many]
 
 
@@ -194,8 +194,8 @@ def _paint_axial(
     around = Surroundings.at(anatomy, x, y[:, None], z[:, None].astype(np.float32))
     paint_torso(make(image), around, anatomy)
     placed = anatomy.frame.place(y, z)
-    rows = _span((placed.depth > FRONT_MM) & (placed.depth < REAR_MM))
-    columns = _span(np.abs(x[0]) < SIDE_MM + 12.0)
+    rows = span((placed.depth > FRONT_MM) & (placed.depth < REAR_MM))
+    columns = span(np.abs(x[0]) < SIDE_MM + 12.0)
     base = image[:, rows, columns]
     normal = np.array([-down[2], down[1]])
 
@@ -208,7 +208,8 @@ def _paint_axial(
 
     def layers(shifts: FloatArray) -> NDArray[Any]:
         values, section = np.repeat(base, len(shifts), axis=1), section_at(shifts)
-        paint_spine(values, _zones(section), x[:, columns] - section.midline, (anatomy, make))
+        zones = zones_of(section, len(shifts))
+        paint_spine(values, zones, x[:, columns] - section.midline, (anatomy, make))
         return values
 
     mean, c = _mean(layers, how, base[0].size), section_at(np.zeros(1))
@@ -244,23 +245,6 @@ def _mean(layers: Callable[[FloatArray], NDArray[Any]], how: How, points: int) -
     return total
 
 
-def _span(wanted: NDArray[np.bool_]) -> slice:
-    """Return the shortest slice that holds every wanted index."""
-    found = np.flatnonzero(wanted)
-    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
-
-
-def _zones(c: Section) -> list[Zone]:
-    """Return the whole section, then the parts where column, arch and canal can be."""
-    front, vault = c.half_depth, c.half_depth + c.canal_depth
-    wanted = (c.v < front + 9.0, c.v > 0.3 * front, (c.v > front - 9.0) & (c.v < vault + 6.0))
-    zones: list[Zone] = [(slice(None), c)]
-    for mask in wanted:
-        where = _span(mask[:, 0] if mask.ndim == 2 else mask)
-        zones.append((where, c.take(where)))
-    return zones
-
-
 def paint_spine(
     values: NDArray[Any], zones: list[Zone], u: Array, what: tuple[Anatomy, MakeCanvas]
 ) -> None:
@@ -270,13 +254,13 @@ def paint_spine(
     if least > SIDE_MM:
         return
     whole, column, arch, canal = zones
-    _on_zone(values, whole, u, lambda p, c, w: paint_sacrum(make(p), c, w))
-    _on_zone(values, column, u, lambda p, c, w: paint_column(make(p), c, w))
+    on_zone(values, whole, u, lambda p, c, w: paint_sacrum(make(p), c, w))
+    on_zone(values, column, u, lambda p, c, w: paint_column(make(p), c, w))
     paint_lesions(values, column, u, (anatomy.lesions, make))
-    _on_zone(values, arch, u, lambda p, c, w: paint_arch(make(p), c, w))
+    on_zone(values, arch, u, lambda p, c, w: paint_arch(make(p), c, w))
     if least > 35.0:
         return
-    _on_zone(values, canal, u, lambda p, c, w: _paint_canal_zone(make(p), c, w, anatomy))
+    on_zone(values, canal, u, lambda p, c, w: _paint_canal_zone(make(p), c, w, anatomy))
     paint_lesions(values, canal, u, (anatomy.lesions, make), cysts=True)
 
 
@@ -289,18 +273,6 @@ def _paint_canal_zone(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) ->
     if least < 11.0:
         paint_cauda(canvas, c, u, anatomy.subject)
         paint_cord(canvas, c, u, anatomy.subject)
-
-
-def _on_zone(
-    values: NDArray[Any],
-    zone: Zone,
-    u: Array,
-    painter: Callable[[NDArray[Any], Section, Array], None],
-) -> None:
-    where, section = zone
-    across = u[where]
-    if across.size:
-        painter(values[:, where], section, across)
 
 
 def _grained(mean: NDArray[Any], c: Section, u: Array, anatomy: Anatomy) -> NDArray[Any]:

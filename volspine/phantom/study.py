@@ -31,6 +31,9 @@ __all__ = [
     "study_of",
 ]
 
+_AT_ONCE = 200_000
+"""Points painted at one go: all sub-slices of a slice, which is twice as fast as one by one."""
+
 
 @dataclass(frozen=True)
 class Acquired:
@@ -74,7 +77,7 @@ def acquire_study(spec: Spec) -> Acquired:
     pixels = []
     for group in shared_slices(plan):
         found = [draw_artefacts(marring, spec, p, truth.anatomy) for p in group]
-        images = render_marred(truth.anatomy, group, found)
+        images = render_marred(truth.anatomy, group, found, at_once=_AT_ONCE)
         pixels += [acquire(image, p, rng) for image, p in zip(images, group, strict=True)]
     return replace(made, pixels=tuple(pixels))
 

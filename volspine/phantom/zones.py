@@ -1,0 +1,72 @@
+"""Zones: the runs of points in which column, arch and canal can be, and painting on one of them.
+
+Where sub-slices are painted side by side, each has the zones that it would have alone, so that it
+looks the same whatever is painted beside it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volspine.phantom.painting import span
+from volspine.phantom.section import Section
+
+__all__ = ["Zone", "on_zone", "zones_of"]
+
+Array = NDArray[np.float32]
+Zone = tuple[Any, Section]
+"""Where along the first axis of the points, a slice or indices, and the section there."""
+
+
+def zones_of(c: Section, layers: int) -> list[Zone]:
+    """Return the whole section, then the parts where column, arch and canal can be.
+
+    Args:
+        c: Section of a list of points, or of the rows of an axial slice.
+        layers: Sub-slices side by side; each has the parts that it would have alone.
+    """
+    front, vault = c.half_depth, c.half_depth + c.canal_depth
+    wanted = (c.v < front + 9.0, c.v > 0.3 * front, (c.v > front - 9.0) & (c.v < vault + 6.0))
+    zones: list[Zone] = [(slice(None), c)]
+    for mask in wanted:
+        where = _spans(mask[:, 0] if mask.ndim == 2 else mask, layers)
+        zones.append((where, c.take(where)))
+    return zones
+
+
+def _spans(wanted: NDArray[np.bool_], layers: int) -> slice | NDArray[np.int64]:
+    """Return the indices from each layer's first wanted one to its last; a slice if unbroken."""
+    if layers == 1:
+        return span(wanted)
+    inside = np.zeros((wanted.size // layers, layers), dtype=np.bool_)
+    for own, layer in zip(inside.T, wanted.reshape(inside.shape).T, strict=True):
+        own[span(layer)] = True
+    found = np.flatnonzero(inside)
+    whole = span(inside.ravel())
+    return whole if found.size == whole.stop - whole.start else found
+
+
+def on_zone(
+    values: NDArray[Any],
+    zone: Zone,
+    u: Array,
+    painter: Callable[[NDArray[Any], Section, Array], None],
+) -> None:
+    """Call a painter with the part of values, section and `u` that lies in a zone, in place.
+
+    Args:
+        values: Shape (C, ...).
+        zone: Where.
+        u: Distance left of the midline, of all points.
+        painter: Paints in place.
+    """
+    where, section = zone
+    across = u[where]
+    if not across.size:
+        return
+    part = values[:, where]
+    painter(part, section, across)
+    if not isinstance(where, slice):  # a copy
+        values[:, where] = part

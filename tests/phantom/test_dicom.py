@@ -254,6 +254,19 @@ def test_the_position_in_the_scanner_is_said_and_changes_nothing_else(clean, tmp
     assert a.ImagePositionPatient == b.ImagePositionPatient
 
 
+def decoded(runs, shape):
+    """What two decoders make of one frame."""
+    size = shape[0] * shape[1]
+    yield np.frombuffer(decode_frame(runs, size, 16, "<"), "<u2").reshape(shape)
+    options = {
+        "rows": shape[0], "columns": shape[1], "samples_per_pixel": 1, "bits_allocated": 16,
+        "bits_stored": 16, "photometric_interpretation": "MONOCHROME2",
+        "pixel_representation": 0, "number_of_frames": 1, "pixel_keyword": "PixelData",
+    }  # fmt: skip
+    decoder = get_decoder(RLELossless)
+    yield decoder.as_array(encapsulate([runs]), decoding_plugin="pydicom", **options)[0]
+
+
 @pytest.mark.parametrize("shape", [(96, 96), (5, 7), (3, 300)])
 def test_runs_are_those_of_the_whole_frame_encoder_and_two_decoders_read_them(shape):
     rng = np.random.default_rng(3)
@@ -261,16 +274,18 @@ def test_runs_are_those_of_the_whole_frame_encoder_and_two_decoders_read_them(sh
     frame[:, : shape[1] // 3] = 0
     runs = encode_runs(frame)
     assert runs == bytes(encode_frame(frame.tobytes(), *shape, 1, 16, "<"))
-    theirs = np.frombuffer(decode_frame(runs, frame.size, 16, "<"), "<u2").reshape(shape)
-    assert (theirs == frame).all()
-    decoder = get_decoder(RLELossless)
-    options = {
-        "rows": shape[0], "columns": shape[1], "samples_per_pixel": 1, "bits_allocated": 16,
-        "bits_stored": 16, "photometric_interpretation": "MONOCHROME2",
-        "pixel_representation": 0, "number_of_frames": 1, "pixel_keyword": "PixelData",
-    }  # fmt: skip
-    array, _ = decoder.as_array(encapsulate([runs]), decoding_plugin="pydicom", **options)
-    assert (array == frame).all()
+    for found in decoded(runs, shape):
+        assert (found == frame).all()
+
+
+@pytest.mark.parametrize("shape", [(96, 128), (5, 7), (3, 300), (2, 129), (1, 1)])
+def test_noise_is_written_as_it_is_which_two_decoders_read_and_takes_no_more_room(shape):
+    frame = np.random.default_rng(4).integers(0, 2**16, shape).astype(np.uint16)
+    runs = encode_runs(frame)
+    assert len(runs) <= len(bytes(encode_frame(frame.tobytes(), *shape, 1, 16, "<")))
+    assert len(runs) % 2 == 0
+    for found in decoded(runs, shape):
+        assert (found == frame).all()
 
 
 @pytest.mark.parametrize("style", range(3))

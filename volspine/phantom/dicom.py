@@ -156,8 +156,25 @@ def encode_runs(pixels: NDArray[np.uint16]) -> bytes:
     Args:
         pixels: Shape (rows, columns).
     """
-    columns = pixels.shape[1]
     planes = (pixels >> 8).astype(np.uint8), (pixels & 255).astype(np.uint8)
     # Plane by plane the library's encoder is five times as fast as on a whole frame.
-    high, low = (bytes(encode_segment(plane.tobytes(), columns)) for plane in planes)
+    high, low = (_encode_plane(plane) for plane in planes)
     return struct.pack("<16I", 2, 64, 64 + len(high), *(0,) * 13) + high + low
+
+
+def _encode_plane(plane: NDArray[np.uint8]) -> bytes:
+    """Return one byte of every pixel; bytes of noise, as they are: no larger, and 20 times faster.
+
+    A literal run is its length less 1, then at most 128 bytes of one row.
+    """
+    alike = np.count_nonzero(plane[:, 1:] == plane[:, :-1])
+    if alike > _NOISY * plane.size:
+        return bytes(encode_segment(plane.tobytes(), plane.shape[1]))
+    parts = np.split(plane, range(128, plane.shape[1], 128), axis=1)
+    heads = (np.full((len(plane), 1), part.shape[1] - 1, np.uint8) for part in parts)
+    runs = np.hstack([each for pair in zip(heads, parts, strict=True) for each in pair])
+    return runs.tobytes() + b"\0" * (runs.size % 2)
+
+
+_NOISY = 0.1
+"""Share of neighbours with the same byte up to which runs of them would save nothing."""

@@ -199,6 +199,13 @@ def test_the_first_pixel_and_the_last_one_enclose_the_centre_of_an_oblong_image(
     assert (series.first_pixel(0) + last) / 2 == pytest.approx(series.centres_mm[0])
 
 
+def test_a_slice_is_crossed_along_the_product_of_its_axes(sagittal, axial_series):
+    for series in (*sagittal[:5], *axial_series[:5]):
+        for index in range(len(series.tilts)):
+            across, down = series.axes(index)
+            assert (series.normal(index) == np.cross(across, down)).all()
+
+
 def test_small_plans_are_small(anatomy):
     plan = draw_plan(Spec(size=Size.SMALL), anatomy)
     assert all(s.matrix == (96, 96) and len(s.centres_mm) <= 15 for s in plan.series)

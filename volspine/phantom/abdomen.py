@@ -97,7 +97,7 @@ def _paint_solid(canvas: Canvas, p: Surroundings, anatomy: Anatomy) -> None:
     liver = (
         ((p.far - 95.0) / 55.0) ** 2 + ((p.back + 60.0) / 62.0) ** 2 + ((height - 150.0) / 110) ** 2
     )
-    liver = (np.sqrt(liver) - 1.0) * 50.0 + np.where(other, 0.0, 199.0)
+    liver = (np.sqrt(liver) - 1.0) * 50.0 + np.float32(199.0) * ~other
     canvas.paint(np.maximum(liver, -kidney - 3.0 + 6.0), Tissue.ORGAN, 0.8)
 
 

@@ -231,7 +231,7 @@ def darken_fluid(images: Images, fluid: Images, plan: SeriesPlan, voids: tuple[V
             offset = void.centre_mm - plan.centres_mm[index]
             reach = (void.reach_mm, void.radius_mm)
             along, through = reach if plan.is_sagittal else reach[::-1]
-            away = float(offset @ np.cross(across, down)) / through
+            away = float(offset @ plan.normal(index)) / through
             if abs(away) > 2.5:
                 continue
             height = _bell(rows - offset @ down, along) * np.float32(np.exp(-0.5 * away**2))

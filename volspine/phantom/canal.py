@@ -89,6 +89,11 @@ class CanalSection:
         """Depth v of the sac's centre."""
         return np.asarray(wall(self, np.zeros_like(self.half_depth)) + MARGIN_MM + self.axes[1])
 
+    @cached_property
+    def walls(self) -> tuple[Array, Array]:
+        """Depth v of the front wall at the left and the right recess."""
+        return wall(self, self.recess_place), wall(self, -self.recess_place)
+
 
 def clamp(x: Array, low: float, high: float) -> Array:
     """Return values kept between two bounds; three times as fast as a maximum with a number."""
@@ -151,7 +156,7 @@ def roof(c: CanalSection, u: Array) -> Array:
     depth = OPEN_RECESS_MM + (depth - OPEN_RECESS_MM) * c.at_disc
     shoulder = clamp(place - 0.8 - far, 0.0, np.inf) * (2.6 + 0.5 * (OPEN_RECESS_MM - depth))
     outside = clamp(far - place, 0.0, np.inf)
-    facet = sided(left, wall(c, place), wall(c, -place)) + depth + 0.1 * outside
+    facet = sided(left, *c.walls) + depth + 0.1 * outside
     return np.asarray(np.minimum(np.maximum(arch, facet), facet + shoulder))
 
 

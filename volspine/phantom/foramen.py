@@ -62,7 +62,7 @@ def _paint_tunnel(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> Non
     # Tissue that crowds the root is thickest in the middle of the tunnel.
     away = clamp(np.abs(far - TUNNEL_MM) - 3.0, 0.0, np.inf) / 7.0
     open_ = np.sqrt(clamp(1.0 - away * away, 0.0, 1.0)) + 99.0 * clamp(1.0 - away, -np.inf, 0.0)
-    crowd = radius - root - plug * open_ + 99.0 * (plug <= clearance)
+    crowd = radius - root - plug * open_ + np.float32(99.0) * (plug <= clearance)
     canvas.paint(crowd, Tissue.ANNULUS)
     # What crowds from behind is the facet with its capsule and the flavum, darker than a disc.
     canvas.paint(np.maximum(crowd, np.abs(under) - 0.8 * behind), Tissue.LIGAMENT, 0.8)

@@ -54,8 +54,8 @@ class Placed:
     arc: NDArray[np.float32]
     depth: NDArray[np.float32]
 
-    def at(self, where: NDArray[np.bool_]) -> "Placed":
-        """Return some of the points, as a list."""
+    def at(self, where: NDArray[np.bool_] | slice) -> "Placed":
+        """Return some of the points: those of a mask as a list, or a part of the first axis."""
         return Placed(
             self.segment[where],
             self.below[where],

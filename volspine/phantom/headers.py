@@ -8,6 +8,7 @@ manufacturer is never theirs.
 """
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 from pydicom.uid import MRImageStorage
@@ -90,6 +91,7 @@ def _uid(*parts: object) -> str:
     return f"2.25.{int.from_bytes(digest, 'big')}"
 
 
+@lru_cache(maxsize=256)  # slices of a stack share most of theirs
 def _decimal(value: float) -> str:
     """Return a decimal string of at most 16 characters; -0 is 0."""
     return str(format_number_as_ds(float(value) + 0.0))

@@ -126,6 +126,13 @@ class SeriesPlan:
         tilt = float(self.tilts[index])
         return np.array([1.0, 0.0, 0.0]), np.array([0.0, np.cos(tilt), -np.sin(tilt)])
 
+    def normal(self, index: int) -> FloatArray:
+        """Return the direction across a slice, the cross product of its axes, body frame."""
+        if self.is_sagittal:
+            return np.array([-1.0, 0.0, 0.0])
+        tilt = float(self.tilts[index])
+        return np.array([0.0, np.sin(tilt), np.cos(tilt)])
+
     def first_pixel(self, index: int) -> FloatArray:
         """Return the centre of a slice's first pixel, body frame; zero filling leaves it alone."""
         across, down = self.axes(index)

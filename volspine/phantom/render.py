@@ -21,7 +21,7 @@ from volspine.phantom.anatomy import Anatomy
 from volspine.phantom.arch import paint_arch
 from volspine.phantom.foramen import paint_foramina
 from volspine.phantom.lesions import paint_lesions
-from volspine.phantom.painting import Canvas, LabelCanvas, SignalCanvas, span
+from volspine.phantom.painting import Canvas, LabelCanvas, SignalCanvas, box_of, span
 from volspine.phantom.plan import SeriesPlan
 from volspine.phantom.sacrum import paint_sacrum
 from volspine.phantom.section import Section, build_section
@@ -162,9 +162,8 @@ class _SagittalPlane:
             return values
 
         mean, c = _mean(layers, how, base[0].size), self.section
-        image[:, self.rows, self.columns] = _grained(
-            mean, c, np.float32(x) - c.midline, self.anatomy
-        )
+        _add_grain(mean, c, np.float32(x) - c.midline, self.anatomy)
+        image[:, self.rows, self.columns] = mean
 
     def _zones_of(self, many: int) -> list[Zone]:
         """Return the zones of the points, each of them repeated for as many sub-slices."""
@@ -193,8 +192,8 @@ def _paint_axial(
     y, z = ((centres[:, n] + rows_mm[:, None] * down[n]).ravel() for n in (1, 2))
     around = Surroundings.at(anatomy, x, y[:, None], z[:, None].astype(np.float32))
     paint_torso(make(image), around, anatomy)
-    placed = anatomy.frame.place(y, z)
-    rows = span((placed.depth > FRONT_MM) & (placed.depth < REAR_MM))
+    placed = anatomy.frame.place(y[:, None], z[:, None])
+    rows = span(((placed.depth > FRONT_MM) & (placed.depth < REAR_MM))[:, 0])
     columns = span(np.abs(x[0]) < SIDE_MM + 12.0)
     base = image[:, rows, columns]
     normal = np.array([-down[2], down[1]])
@@ -212,8 +211,9 @@ def _paint_axial(
         paint_spine(values, zones, x[:, columns] - section.midline, (anatomy, make))
         return values
 
-    mean, c = _mean(layers, how, base[0].size), section_at(np.zeros(1))
-    image[:, rows, columns] = _grained(mean, c, x[:, columns] - c.midline, anatomy)
+    mean, c = _mean(layers, how, base[0].size), build_section(anatomy, placed.at(rows))
+    _add_grain(mean, c, x[:, columns] - c.midline, anatomy)
+    image[:, rows, columns] = mean
     images[...] = image.reshape(len(images), -1, many, images.shape[-1]).swapaxes(1, 2)
 
 
@@ -275,11 +275,12 @@ def _paint_canal_zone(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) ->
         paint_cord(canvas, c, u, anatomy.subject)
 
 
-def _grained(mean: NDArray[Any], c: Section, u: Array, anatomy: Anatomy) -> NDArray[Any]:
-    """Return an image with the grain of the marrow; labels have none."""
-    if mean.dtype.kind != "f":
-        return mean
+def _add_grain(mean: NDArray[Any], c: Section, u: Array, anatomy: Anatomy) -> None:
+    """Add the grain of the marrow to an image, in place; labels have none."""
     inside = 1.0 - (u / c.half_width) ** 2 - (c.v / c.half_depth) ** 2
-    weight = np.clip(2.0 * inside, 0.0, 1.0) * np.float32(0.03)
-    grain = 1.0 + weight * texture(anatomy.subject.waves, u, c.arc, c.v)
-    return np.asarray(mean * grain, dtype=np.float32)
+    box = box_of(inside > 0.0)
+    if box is None or mean.dtype.kind != "f":
+        return
+    part = c.take(box[0])
+    weight = np.clip(2.0 * inside[box], 0.0, 1.0) * np.float32(0.03)
+    mean[:, *box] *= 1.0 + weight * texture(anatomy.subject.waves, u[box], part.arc, part.v)

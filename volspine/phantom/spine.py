@@ -187,7 +187,7 @@ def paint_cord(canvas: Canvas, c: Section, u: Array, subject: Subject) -> None:
     taper = np.sqrt(left)
     canal = c.canal()
     radius = np.sqrt((u / 4.6) ** 2 + ((c.v - sac_centre(canal) - 1.0) / 3.5) ** 2)
-    canvas.paint((radius - taper) * 3.5 + 4.0 * (left <= 0), Tissue.CORD)
+    canvas.paint((radius - taper) * 3.5 + np.float32(4.0) * (left <= 0), Tissue.CORD)
 
 
 def _vertebra(c: Section) -> Array:

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from volspine.anatomy import TARGETS, Finding, Grade, Protocol
 from volspine.challenge import (
     COORDINATE_COLUMNS,
@@ -175,11 +173,10 @@ def nearest_slice(made: Acquired, target_index: int, view: Protocol | None = Non
     best: Mark | None = None
     for number, plan in enumerate(made.plan.series):
         for index in range(len(plan.centres_mm) if plan.protocol is wanted else 0):
-            across, down = plan.axes(index)
             offset = point - plan.first_pixel(index)
-            gap = abs(float(offset @ np.cross(across, down)))
+            gap = abs(float(offset @ plan.normal(index)))
             if best is None or gap < best.gap_mm:
-                x, y = (float(offset @ axis) / plan.pixel_mm for axis in (across, down))
+                x, y = (float(offset @ axis) / plan.pixel_mm for axis in plan.axes(index))
                 best = Mark(number, index, x, y, gap)
     return best
 

@@ -52,12 +52,12 @@ class GriddedStudy:
 
     def example(self, grades: tuple[int, ...]) -> Example:
         """Return the tensors for a network."""
-        voxels = np.concatenate([self.images.astype(np.float32), self.masks.astype(np.float32)])
+        parts = torch.from_numpy(self.images), torch.from_numpy(self.masks)
         points = torch.tensor(np.nan_to_num(self.points, nan=-1.0), dtype=torch.float32)
         _, i, j, k = self.images.shape
         marked = torch.tensor(np.isfinite(self.points).all(axis=1))
         return Example(
-            volume=torch.from_numpy(voxels),
+            volume=torch.cat([part.float() for part in parts]),
             grades=torch.tensor(grades, dtype=torch.int64),
             points=points,
             has_point=marked & within(points, (i, j, k)),

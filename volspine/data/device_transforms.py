@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from volspine.anatomy import MIRRORED_INDEX
 from volspine.data.example import NUM_VIEWS, Example, within
+from volspine.data.resampling import resampled
 from volspine.data.transforms import LightAugment, Triple, affine_matrix
 from volspine.errors import ConfigurationError
 from volspine.models.mirror import mirror_points, mirror_targets
@@ -153,8 +153,7 @@ def _moved(volume: Tensor, look: DeviceLook, spacing_mm: Triple) -> Tensor:
     linear, offset = back[..., :3] * half_mm / half_mm[:, None], back[..., 3] / half_mm
     # From edge to edge is -1 to 1, along (k, j, i).
     theta = torch.cat([linear.flip(1, 2), offset.flip(1)[..., None]], dim=-1).to(volume.dtype)
-    places = F.affine_grid(theta, list(volume.shape), align_corners=False)
-    return F.grid_sample(volume, places, mode="bilinear", align_corners=False)
+    return resampled(volume, theta)
 
 
 def _swapped(batch: dict[str, Any], name: str, mirror: Tensor) -> Tensor:

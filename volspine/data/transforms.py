@@ -19,11 +19,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from volspine.data.example import NUM_VIEWS, Example, mirrored, within
+from volspine.data.resampling import resampled
 from volspine.types import FloatArray
 from volspine.volume.normalize import CEILING
 
@@ -136,14 +136,18 @@ def apply(example: Example, record: LightRecord, spacing_mm: Triple) -> Example:
         record: What to do.
         spacing_mm: Of the grid.
     """
-    if record.mirror:
-        example = mirrored(example)
+    seen = mirrored(example) if record.mirror else example
     if record.scale != 1.0 or any(record.degrees) or any(record.shift_mm):
         matrix = affine_matrix(record.degrees, record.scale)
-        example = apply_affine(example, matrix, record.shift_mm, spacing_mm=spacing_mm)
-    images, masks = example.volume[:NUM_VIEWS], example.volume[NUM_VIEWS:]
-    images, masks = without_views(images, masks, record.dropped)
-    return example._replace(volume=torch.cat([_intensities(images, record) * masks, masks]))
+        seen = apply_affine(seen, matrix, record.shift_mm, spacing_mm=spacing_mm)
+    if seen is example:
+        seen = example._replace(volume=example.volume.clone())
+    images, masks = seen.volume[:NUM_VIEWS], seen.volume[NUM_VIEWS:]  # From here on in place.
+    for view in _dropped(masks, record.dropped):
+        masks[view] = 0
+    _change_intensities(images, record)
+    images *= masks
+    return seen
 
 
 def affine_matrix(degrees: Triple, scale: float = 1.0) -> FloatArray:
@@ -173,19 +177,20 @@ def apply_affine(
         spacing_mm: Of the grid.
 
     Returns:
-        Images interpolated linearly, masks thresholded at one half, images zero outside them,
+        Images interpolated linearly, masks from the nearest voxel, images zero outside them,
         points moved with them; points that leave the grid are marked as absent.
     """
     shape = (example.volume.shape[1], example.volume.shape[2], example.volume.shape[3])
-    moved = _resample(example.volume, _sampling_matrix(matrix, shift_mm, spacing_mm, shape))
-    masks = (moved[NUM_VIEWS:] > 0.5).float()
+    theta = _sampling_matrix(matrix, shift_mm, spacing_mm, shape)
+    volume = resampled(example.volume[None], torch.tensor(theta, dtype=torch.float32)[None])[0]
+    volume[:NUM_VIEWS] *= volume[NUM_VIEWS:]
     spacing = torch.tensor(spacing_mm)
     middle = (torch.tensor(shape, dtype=torch.float32) - 1) / 2
     offsets_mm = (example.points - middle) * spacing
     moved_mm = offsets_mm @ torch.tensor(matrix.T, dtype=torch.float32) + torch.tensor(shift_mm)
     points = moved_mm / spacing + middle
     return example._replace(
-        volume=torch.cat([moved[:NUM_VIEWS] * masks, masks]),
+        volume=volume,
         points=points,
         has_point=example.has_point & within(points, shape),
     )
@@ -202,27 +207,18 @@ def _sampling_matrix(
     return np.concatenate([linear[::-1, ::-1], offset[::-1, None]], axis=1)
 
 
-def _resample(volume: Float[Tensor, "C I J K"], theta: FloatArray) -> Float[Tensor, "C I J K"]:
-    size = [1, *volume.shape]
-    places = F.affine_grid(
-        torch.tensor(theta, dtype=torch.float32)[None], size, align_corners=False
-    )
-    return F.grid_sample(volume[None], places, mode="bilinear", align_corners=False)[0]
-
-
-def _intensities(images: Float[Tensor, "3 I J K"], record: LightRecord) -> Float[Tensor, "3 I J K"]:
-    exponents = torch.tensor(record.gamma)[:, None, None, None]
-    changed = images.clamp(min=0).pow(exponents)
+def _change_intensities(images: Float[Tensor, "3 I J K"], record: LightRecord) -> None:
+    images.clamp_(min=0).pow_(torch.tensor(record.gamma)[:, None, None, None])
     for axis in range(3):
         slopes = torch.tensor([gain[axis] for gain in record.gain])
         ramp = torch.linspace(-0.5, 0.5, images.shape[axis + 1])
         field = torch.exp2(slopes[:, None] * ramp)  # 3 views x voxels along this axis
-        changed = changed * field.reshape([3, *(-1 if a == axis else 1 for a in range(3))])
+        images *= field.reshape([3, *(-1 if a == axis else 1 for a in range(3))])
     if any(record.noise):
         generator = torch.Generator().manual_seed(record.seed)
         noise = torch.randn(images.shape, generator=generator)
-        changed = changed + noise * torch.tensor(record.noise)[:, None, None, None]
-    return changed.clamp(0.0, CEILING)
+        images += noise.mul_(torch.tensor(record.noise)[:, None, None, None])
+    images.clamp_(0.0, CEILING)
 
 
 def without_views(images: Tensor, masks: Tensor, dropped: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -233,12 +229,18 @@ def without_views(images: Tensor, masks: Tensor, dropped: tuple[int, ...]) -> tu
         masks: What was measured.
         dropped: Which are taken away, unless nothing would be left.
     """
-    keep = torch.ones(NUM_VIEWS)
-    keep[list(dropped)] = 0.0
-    kept = keep[:, None, None, None]
-    if not (masks * kept).any():  # Never take the last view away.
+    gone = _dropped(masks, dropped)
+    if not gone:
         return images, masks
+    kept = torch.ones(NUM_VIEWS, 1, 1, 1)
+    kept[list(gone)] = 0.0
     return images * kept, masks * kept
+
+
+def _dropped(masks: Tensor, dropped: tuple[int, ...]) -> tuple[int, ...]:
+    """Return which views to take away: none where the rest would show nothing."""
+    rest = [view for view in range(NUM_VIEWS) if view not in dropped]
+    return dropped if dropped and bool(masks[rest].any()) else ()
 
 
 def draw_within(rng: np.random.Generator, limits: Triple) -> Triple:

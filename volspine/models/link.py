@@ -164,6 +164,7 @@ class CumulativeLink(Link):
             start, findings = start[findings], torch.arange(len(findings))
         self.register_buffer("finding", findings, persistent=False)
         self.register_buffer("level", torch.tensor(vocabulary.level_index), persistent=False)
+        self.share = share
         self.level_scale = level_scale if share == "finding" else 0.0
         self.first = nn.Parameter(start[:, :1].clone())
         self.raw_gaps = nn.Parameter(_softplus_inverse(start.diff() - MIN_GAP))
@@ -194,9 +195,14 @@ class CumulativeLink(Link):
     def cutpoints(self) -> Float[Tensor, "T C"]:
         """Grade boundaries of every target, increasing along C by at least `MIN_GAP`."""
         gaps = MIN_GAP + F.softplus(self.raw_gaps.float())
-        cutpoints = torch.cat([self.first.float(), gaps], dim=1).cumsum(dim=1)[self.finding]
+        cutpoints = torch.cat([self.first.float(), gaps], dim=1).cumsum(dim=1)
+        if self.share == "target":
+            return cutpoints
+        shared = cutpoints.index_select(0, self.finding)
+        if not self.level_scale:
+            return shared
         shift = self.level_scale * self.deviation.float()[self.finding, self.level]
-        return cutpoints + shift[:, None]
+        return shared + shift[:, None]
 
     def forward(self, scores: Float[Tensor, "B T S"]) -> Float[Tensor, "B T K"]:
         """Return log-probabilities; see `grade_log_probs`."""

@@ -1,7 +1,8 @@
 """Focus: run a painter on the points that its structure can touch, and on no others.
 
 Points of a sagittal slice come as a list, those of an axial one as rows and columns; the former are
-gathered, the latter cut to a box. What is painted there is put back.
+gathered, the latter cut to a box. What is painted there is put back. Of slices that are painted
+side by side, each looks as it would alone.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from volspine.phantom.section import Section
 __all__ = ["Field", "focus"]
 
 Array = NDArray[np.floating]
+Painter = Callable[[Canvas, Section, Array], None]
 
 
 def focus(
@@ -22,7 +24,7 @@ def focus(
     c: Section,
     u: Array,
     wanted: NDArray[np.bool_],
-    painter: Callable[[Canvas, Section, Array], None],
+    painter: Painter,
 ) -> None:
     """Call a painter with the wanted points of a canvas and its section.
 
@@ -34,10 +36,7 @@ def focus(
         painter: Takes the part of canvas, section and `u`.
     """
     if u.ndim > 1:
-        box = box_of(wanted)
-        if box is not None:
-            rows = box[0] if len(c.segment) > 1 else slice(None)
-            painter(canvas.part(box), c.take(rows), u[box])
+        _focus_box(canvas, c, u, (wanted, painter))
         return
     index = wanted.nonzero()[0]
     if 3 * index.size > 2 * u.size:
@@ -46,6 +45,33 @@ def focus(
         part = canvas.lift(index)
         painter(part, c.take(index), u[index])
         canvas.put(index, part)
+
+
+def _focus_box(
+    canvas: Canvas, c: Section, u: Array, what: tuple[NDArray[np.bool_], Painter]
+) -> None:
+    """Paint the box of the wanted points; where there are several layers, each in a box its own."""
+    wanted, painter = what
+    box = box_of(wanted)
+    if box is None:
+        return
+    part, section = canvas.part(box), c.take(box[0] if len(c.segment) > 1 else slice(None))
+    if (section.layer == section.layer[0]).all():
+        painter(part, section, u[box])
+        return
+    before = part.copied()
+    painter(part, section, u[box])
+    part.restore(before, ~_own_boxes(wanted[box], section.layer[:, 0]))
+
+
+def _own_boxes(wanted: NDArray[np.bool_], layer: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return the points that are in the box of their own layer; each row is of one, (rows,)."""
+    inside = np.zeros_like(wanted)
+    for rows in (np.flatnonzero(layer == one) for one in np.unique(layer)):
+        own = box_of(wanted[rows])
+        if own is not None:
+            inside[rows[own[0]], own[1]] = True
+    return inside
 
 
 class Field:

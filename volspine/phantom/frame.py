@@ -54,7 +54,7 @@ class Placed:
     arc: NDArray[np.float32]
     depth: NDArray[np.float32]
 
-    def at(self, where: NDArray[np.bool_] | slice) -> "Placed":
+    def at(self, where: NDArray[np.bool_] | NDArray[np.int64] | slice) -> "Placed":
         """Return some of the points: those of a mask as a list, or a part of the first axis."""
         return Placed(
             self.segment[where],

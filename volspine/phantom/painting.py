@@ -46,6 +46,12 @@ class Canvas(Protocol):
     def put(self, index: NDArray[np.intp], part: Any) -> None:
         """Put back what `lift` returned, as it was painted meanwhile."""
 
+    def copied(self) -> NDArray[Any]:
+        """Return a copy of what is there."""
+
+    def restore(self, before: NDArray[Any], where: NDArray[np.bool_]) -> None:
+        """Undo on some points what was painted since `copied` returned `before`."""
+
 
 class SignalCanvas:
     """Signals of several sequences.
@@ -99,6 +105,14 @@ class SignalCanvas:
         """Put back what `lift` returned."""
         self.values[:, index] = part.values
 
+    def copied(self) -> NDArray[Any]:
+        """Return a copy of what is there."""
+        return self.values.copy()
+
+    def restore(self, before: NDArray[Any], where: NDArray[np.bool_]) -> None:
+        """Undo on some points what was painted since."""
+        np.copyto(self.values, before, where=where)
+
 
 class LabelCanvas:
     """Index of the topmost tissue at every point.
@@ -130,6 +144,14 @@ class LabelCanvas:
     def put(self, index: NDArray[np.intp], part: Any) -> None:
         """Put back what `lift` returned."""
         self.values[index] = part.values
+
+    def copied(self) -> NDArray[Any]:
+        """Return a copy of what is there."""
+        return self.values.copy()
+
+    def restore(self, before: NDArray[Any], where: NDArray[np.bool_]) -> None:
+        """Undo on some points what was painted since."""
+        np.copyto(self.values, before, where=where)
 
 
 def _touched(near: NDArray[np.bool_], shape: tuple[int, ...]) -> Any:

@@ -29,7 +29,7 @@ from volspine.phantom.spine import paint_canal, paint_cauda, paint_column, paint
 from volspine.phantom.sub_slices import slice_offsets
 from volspine.phantom.tissues import relaxation, signals
 from volspine.phantom.torso import Surroundings, paint_torso, texture
-from volspine.phantom.zones import Zone, on_zone, zones_of
+from volspine.phantom.zones import Zone, on_zone, spans, zones_of
 from volspine.types import FloatArray
 
 __all__ = ["paint_spine", "render_labels", "render_series"]
@@ -169,7 +169,7 @@ class _SagittalPlane:
         """Return the zones of the points, each of them repeated for as many sub-slices."""
         if many not in self.zones:
             points = np.arange(len(self.rows)).repeat(many)
-            self.zones[many] = zones_of(self.section if many == 1 else self.section.take(points), 1)
+            self.zones[many] = zones_of(self.section if many == 1 else self.section.take(points))
         return self.zones[many]
 
 
@@ -193,7 +193,8 @@ def _paint_axial(
     around = Surroundings.at(anatomy, x, y[:, None], z[:, None].astype(np.float32))
     paint_torso(make(image), around, anatomy)
     placed = anatomy.frame.place(y[:, None], z[:, None])
-    rows = span(((placed.depth > FRONT_MM) & (placed.depth < REAR_MM))[:, 0])
+    layer = np.tile(np.arange(many), len(rows_mm))
+    rows = spans(((placed.depth > FRONT_MM) & (placed.depth < REAR_MM))[:, 0], layer)
     columns = span(np.abs(x[0]) < SIDE_MM + 12.0)
     base = image[:, rows, columns]
     normal = np.array([-down[2], down[1]])
@@ -203,12 +204,12 @@ def _paint_axial(
             (place[rows, None] + shifts * part).reshape(-1, 1)
             for place, part in zip((y, z), normal, strict=True)
         )
-        return build_section(anatomy, anatomy.frame.place(*moved))
+        layers = layer[rows, None] * len(shifts) + np.arange(len(shifts))
+        return build_section(anatomy, anatomy.frame.place(*moved), layers.reshape(-1, 1))
 
     def layers(shifts: FloatArray) -> NDArray[Any]:
         values, section = np.repeat(base, len(shifts), axis=1), section_at(shifts)
-        zones = zones_of(section, len(shifts))
-        paint_spine(values, zones, x[:, columns] - section.midline, (anatomy, make))
+        paint_spine(values, zones_of(section), x[:, columns] - section.midline, (anatomy, make))
         return values
 
     mean, c = _mean(layers, how, base[0].size), build_section(anatomy, placed.at(rows))

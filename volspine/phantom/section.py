@@ -75,6 +75,7 @@ class Section:
         root_below: Place of the exiting root under its pedicle, 17 mm from the midline.
         root_v: Depth of the exiting root there.
         root_lean: Sine of the angle from the lean of its vertebra to that of the spine there.
+        layer: Which of the slices and sub-slices that are painted side by side it belongs to.
     """
 
     segment: NDArray[np.int64]
@@ -114,6 +115,7 @@ class Section:
     root_below: Array
     root_v: Array
     root_lean: Array
+    layer: NDArray[np.int64]
 
     def take(self, where: slice | NDArray[np.int64]) -> "Section":
         """Return the section at some of its points (first axis); tables are cut when asked for."""
@@ -161,8 +163,10 @@ class Section:
 _NAMES = frozenset(f.name for f in fields(Section))
 
 
-def build_section(anatomy: Anatomy, placed: Placed) -> Section:
-    """Look up the anatomy's tables at placed points."""
+def build_section(
+    anatomy: Anatomy, placed: Placed, layer: NDArray[np.int64] | None = None
+) -> Section:
+    """Look up the anatomy's tables at placed points, which are of one layer unless it is given."""
     subject = anatomy.subject
     tables = _Tables.at(placed)
     under, over = _from_endplates(anatomy, placed, tables)
@@ -182,6 +186,7 @@ def build_section(anatomy: Anatomy, placed: Placed) -> Section:
         root_below=np.full_like(placed.arc, ROOT_BELOW_MM),
         root_v=tables.pick(_root_depths(anatomy)),
         root_lean=tables.pick(np.sin(_root_shares(anatomy) * anatomy.subject.bends)),
+        layer=np.zeros_like(placed.segment) if layer is None else layer,
         **_of_vertebrae(anatomy, placed, tables, at_disc),
         **_of_discs(anatomy, tables),
     )

@@ -31,8 +31,8 @@ __all__ = [
     "study_of",
 ]
 
-_AT_ONCE = 200_000
-"""Points painted at one go: all sub-slices of a slice, which is twice as fast as one by one."""
+_AT_ONCE = 520_000
+"""Points painted at one go: all sub-slices of a sagittal slice, or of three axial ones."""
 
 
 @dataclass(frozen=True)

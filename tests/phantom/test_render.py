@@ -116,9 +116,18 @@ def test_axial_slices_painted_at_one_go_are_those_painted_one_by_one(anatomy, sl
     plan = stacks()
     apart = render_series(anatomy, [plan])[0]
     together = render_series(anatomy, [plan], at_once=slices * 2 * 72 * 72)[0]
-    assert (np.abs(together - apart) > 1e-3 * apart.max()).mean() < 1e-3
+    assert np.abs(together - apart).max() < 3e-4 * apart.max()  # a third of a stored level
     # Neighbours differ far more, so that none stands in for another.
     assert (np.abs(together[1:] - apart[:-1]) > 1e-3 * apart.max()).mean() > 0.1
+
+
+@pytest.mark.parametrize("x", [0.0, 7.0, 17.0, 30.0])
+def test_sagittal_sub_slices_painted_at_one_go_are_those_painted_one_by_one(anatomy, x):
+    plan = replace(axial([x, 10.0, -10.0], pixel_mm=2.5), protocol=Protocol.SAGITTAL_T1)
+    plan = replace(plan, sub_slices=3)
+    apart = render_series(anatomy, [plan])
+    together = render_series(anatomy, [plan], at_once=10**6)
+    assert np.abs(together - apart).max() < 3e-4 * apart.max()
 
 
 def test_the_mirror_holds_bit_for_bit_for_slices_painted_at_one_go(anatomy):

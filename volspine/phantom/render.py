@@ -4,9 +4,9 @@ Sagittal T1 and T2 share their slices and are painted together. The spine is ave
 sub-slices across the slice's profile, all of one weight; the surroundings, which vary slowly, are
 painted once. Layers, such as the share of fat, are painted like one more sequence's signal.
 
-Sub-slices of a small window, and its axial slices, can be painted at one go, as neighbouring points
-of a list or as neighbouring rows, since calls cost more than arithmetic there. Structures are
-painted in boxes, so edges then differ in a few pixels from those painted one by one.
+Sub-slices, and axial slices of a stack, can be painted at one go, as neighbouring points of a list
+or as neighbouring rows, since calls cost as much as arithmetic there. Each of these layers is
+painted in boxes of its own, so it looks as it would alone but for rounding.
 
 Shapes: C sequences, N slices, H rows, W columns (acquired pixels).
 """

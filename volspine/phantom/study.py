@@ -31,8 +31,8 @@ __all__ = [
     "study_of",
 ]
 
-_AT_ONCE = 520_000
-"""Points painted at one go: all sub-slices of a sagittal slice, or of three axial ones."""
+_AT_ONCE = 700_000
+"""Points painted at one go: all sub-slices of a sagittal slice, or of three or four axial ones."""
 
 
 @dataclass(frozen=True)

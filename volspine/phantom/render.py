@@ -155,15 +155,27 @@ class _SagittalPlane:
         base = image[:, self.rows, self.columns]
 
         def layers(shifts: FloatArray) -> NDArray[Any]:
-            zones = self._zones_of(len(shifts))
-            values = np.repeat(base, len(shifts), axis=1)
-            across = np.tile(np.float32(x + shifts), base.shape[1])
-            paint_spine(values, zones, across - zones[0][1].midline, (self.anatomy, make))
-            return values
+            values = np.empty((*base.shape, len(shifts)), dtype=base.dtype)
+            for alike in self._alike(x + shifts):
+                zones, places = self._zones_of(len(alike)), np.float32((x + shifts)[alike])
+                part = np.repeat(base, len(alike), axis=1)
+                across = np.tile(places, base.shape[1]) - zones[0][1].midline
+                paint_spine(part, zones, across, (self.anatomy, make))
+                values[..., alike] = part.reshape(*base.shape, -1)
+            return values.reshape(len(base), -1)
 
         mean, c = _mean(layers, how, base[0].size), self.section
         _add_grain(mean, c, np.float32(x) - c.midline, self.anatomy)
         image[:, self.rows, self.columns] = mean
+
+    def _alike(self, places: FloatArray) -> list[list[int]]:
+        """Group the numbers of sub-slices that reach the same structures."""
+        found: dict[tuple[bool, ...], list[int]] = {}
+        whole, *_, canal = (zone[1].midline for zone in self._zones_of(1))
+        for number, x in enumerate(places.astype(np.float32)):
+            key = (*_reaches(x - whole)[:2], _reaches(x - canal)[2])
+            found.setdefault(key, []).append(number)
+        return list(found.values())
 
     def _zones_of(self, many: int) -> list[Zone]:
         """Return the zones of the points, each of them repeated for as many sub-slices."""
@@ -251,23 +263,34 @@ def paint_spine(
 ) -> None:
     """Paint the whole spine on points, shape (C, ...), in place."""
     anatomy, make = what
-    least = float(np.abs(u).min()) if u.size else 99.0
-    if least > SIDE_MM:
+    near_spine, near_canal, _ = _reaches(u)
+    if not near_spine:
         return
     whole, column, arch, canal = zones
     on_zone(values, whole, u, lambda p, c, w: paint_sacrum(make(p), c, w))
     on_zone(values, column, u, lambda p, c, w: paint_column(make(p), c, w))
     paint_lesions(values, column, u, (anatomy.lesions, make))
     on_zone(values, arch, u, lambda p, c, w: paint_arch(make(p), c, w))
-    if least > 35.0:
+    if not near_canal:
         return
     on_zone(values, canal, u, lambda p, c, w: _paint_canal_zone(make(p), c, w, anatomy))
     paint_lesions(values, canal, u, (anatomy.lesions, make), cysts=True)
 
 
+def _reaches(u: Array) -> tuple[bool, bool, bool]:
+    """Whether points come near the spine, near the canal and its foramina, and out to the latter.
+
+    Args:
+        u: Distance left of the midline.
+    """
+    far = np.abs(u) if u.size else np.full(1, 99.0)
+    least = float(far.min())
+    return least <= SIDE_MM, least <= 35.0, float(far.max()) > 8.0
+
+
 def _paint_canal_zone(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> None:
-    least, most = float(np.abs(u).min()), float(np.abs(u).max())
-    if most > 8.0:
+    least = float(np.abs(u).min())
+    if _reaches(u)[2]:
         paint_foramina(canvas, c, u, anatomy)
     if least < 17.0:
         paint_canal(canvas, c, u)

@@ -147,6 +147,7 @@ def crops(folder, **options):
     return made
 
 
+@pytest.mark.slow
 def test_crops_of_levels_are_cut_from_a_store(phantom_root, tmp_path, monkeypatch):
     prepare(phantom_root, tmp_path / "store")
     from_dicom = crops(tmp_path / "a", root=str(phantom_root))

@@ -102,7 +102,7 @@ def test_the_mirror_loss_is_none_of_a_grader_that_swaps_sides_and_some_of_one_th
     assert mirror_loss(severity, severity, vocabulary=NECK) > 0
 
 
-@pytest.mark.parametrize("link", ["cumulative", "softmax"])
+@pytest.mark.parametrize("link", ["cumulative", pytest.param("softmax", marks=pytest.mark.slow)])
 def test_a_neck_grader_learns_from_one_step_and_comes_back_from_its_recipe(link):
     grader = neck_grader(link)
     loss = GradingLoss(guidance=1.0, mirror=0.1, balance="findings")

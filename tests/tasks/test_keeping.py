@@ -67,7 +67,10 @@ def store(tmp_path_factory):
     return tmp_path_factory.mktemp("levels") / "store"
 
 
-@pytest.fixture(params=[in_study_mode, in_level_mode], ids=["study_mode", "level_mode"])
+@pytest.fixture(
+    params=[in_study_mode, pytest.param(in_level_mode, marks=pytest.mark.slow)],
+    ids=["study_mode", "level_mode"],
+)
 def made(request, made_root, store, monkeypatch):
     """What a run is made of, anew for every call."""
     monkeypatch.setattr(crop_store, "phantom_levels", formula_person)

@@ -39,6 +39,7 @@ def made_up():
     )
 
 
+@pytest.mark.slow
 def test_every_level_and_view_has_a_panel_that_says_where_it_is_from(picture):
     figure = picture.draw(made_up(), landmarks_of(upright_points()), CropHow(aligned=True))
     panels = figure.axes

@@ -48,9 +48,10 @@ def of_files(spec, folder):
 
 @pytest.mark.parametrize(
     ("spec", "correlation"),
-    [(CLEAN, 0.999), pytest.param(NOISY, 0.93, marks=pytest.mark.slow)],
+    [(CLEAN, 0.999), (NOISY, 0.93)],
     ids=["clean", "noisy"],
 )
+@pytest.mark.slow
 def test_files_and_phantom_give_the_same_tensors(tmp_path, spec, correlation):
     direct, _, _ = phantom_study_crops(spec)
     filed, _ = of_files(spec, tmp_path)

@@ -121,7 +121,7 @@ def test_axial_slices_painted_at_one_go_are_those_painted_one_by_one(anatomy, sl
     assert (np.abs(together[1:] - apart[:-1]) > 1e-3 * apart.max()).mean() > 0.1
 
 
-@pytest.mark.parametrize("x", [0.0, 6.0, 17.0, -35.0, 50.0])  # at the ends of structures too
+@pytest.mark.parametrize("x", [0.0, 6.0, 10.5, 17.0, -35.0, 50.0])  # at the ends of structures too
 def test_sagittal_sub_slices_painted_at_one_go_are_those_painted_one_by_one(anatomy, x):
     plan = replace(axial([x, 10.0, -10.0], pixel_mm=2.5), protocol=Protocol.SAGITTAL_T1)
     plan = replace(plan, sub_slices=3)

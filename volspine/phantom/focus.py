@@ -38,13 +38,27 @@ def focus(
     if u.ndim > 1:
         _focus_box(canvas, c, u, (wanted, painter))
         return
-    index = wanted.nonzero()[0]
-    if 3 * index.size > 2 * u.size:
+    index = _listed(wanted, c.layer)
+    if index is None:
         painter(canvas, c, u)
     elif index.size:
         part = canvas.lift(index)
         painter(part, c.take(index), u[index])
         canvas.put(index, part)
+
+
+def _listed(wanted: NDArray[np.bool_], layer: NDArray[np.int64]) -> NDArray[np.intp] | None:
+    """Return which points of a list to paint, None for all; layers take turns in the list.
+
+    A layer of which most points are wanted is painted whole, as it would be alone.
+    """
+    many = int(layer[-1]) + 1 if layer.size else 1
+    whole = 3 * np.count_nonzero(wanted.reshape(-1, many), axis=0) > 2 * (wanted.size // many)
+    if whole.all():
+        return None
+    if whole.any():
+        wanted = wanted | np.tile(whole, wanted.size // many)
+    return wanted.nonzero()[0]
 
 
 def _focus_box(

@@ -173,15 +173,14 @@ class _SagittalPlane:
         found: dict[tuple[bool, ...], list[int]] = {}
         whole, *_, canal = (zone[1].midline for zone in self._zones_of(1))
         for number, x in enumerate(places.astype(np.float32)):
-            key = (*_reaches(x - whole)[:2], _reaches(x - canal)[2])
+            key = _reaches(x - whole)[:2] + _reaches(x - canal)[2:]
             found.setdefault(key, []).append(number)
         return list(found.values())
 
     def _zones_of(self, many: int) -> list[Zone]:
         """Return the zones of the points, each of them repeated for as many sub-slices."""
         if many not in self.zones:
-            points = np.arange(len(self.rows)).repeat(many)
-            self.zones[many] = zones_of(self.section if many == 1 else self.section.take(points))
+            self.zones[many] = zones_of(self.section.repeated(many))
         return self.zones[many]
 
 
@@ -263,7 +262,7 @@ def paint_spine(
 ) -> None:
     """Paint the whole spine on points, shape (C, ...), in place."""
     anatomy, make = what
-    near_spine, near_canal, _ = _reaches(u)
+    near_spine, near_canal, *_ = _reaches(u)
     if not near_spine:
         return
     whole, column, arch, canal = zones
@@ -277,24 +276,26 @@ def paint_spine(
     paint_lesions(values, canal, u, (anatomy.lesions, make), cysts=True)
 
 
-def _reaches(u: Array) -> tuple[bool, bool, bool]:
-    """Whether points come near the spine, near the canal and its foramina, and out to the latter.
+def _reaches(u: Array) -> tuple[bool, ...]:
+    """Whether points come near the spine, the canal and its foramina, and reach out to the latter.
+
+    Then whether they come near the canal alone, and the roots and the cord.
 
     Args:
         u: Distance left of the midline.
     """
     far = np.abs(u) if u.size else np.full(1, 99.0)
     least = float(far.min())
-    return least <= SIDE_MM, least <= 35.0, float(far.max()) > 8.0
+    return least <= SIDE_MM, least <= 35.0, float(far.max()) > 8.0, least < 17.0, least < 11.0
 
 
 def _paint_canal_zone(canvas: Canvas, c: Section, u: Array, anatomy: Anatomy) -> None:
-    least = float(np.abs(u).min())
-    if _reaches(u)[2]:
+    *_, out_to_foramina, near_sac, near_roots = _reaches(u)
+    if out_to_foramina:
         paint_foramina(canvas, c, u, anatomy)
-    if least < 17.0:
+    if near_sac:
         paint_canal(canvas, c, u)
-    if least < 11.0:
+    if near_roots:
         paint_cauda(canvas, c, u, anatomy.subject)
         paint_cord(canvas, c, u, anatomy.subject)
 

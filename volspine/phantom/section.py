@@ -123,6 +123,13 @@ class Section:
         part.__dict__["_origin"] = self, where
         return part
 
+    def repeated(self, many: int) -> "Section":
+        """Return the section of a list of points, each of them once for so many layers."""
+        count = len(self.segment)
+        part = self.take(np.arange(count).repeat(many))
+        part.layer = np.tile(np.arange(many), count)
+        return part
+
     def __getattr__(self, name: str) -> Any:
         """Cut a table of the section that this one is a part of."""
         if name not in _NAMES or "_origin" not in self.__dict__:

@@ -22,6 +22,9 @@ Array = NDArray[np.floating]
 _GRAIN = 10
 """Plane waves in the texture of muscle."""
 
+_ROWS = 64
+"""Rows of a product at one go: so few that the linear algebra wakes no threads, which then spin."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -107,7 +110,12 @@ class Surroundings:
         """Return the field of an axial slice, whose waves are of rows times of columns."""
         rows = np.concatenate([wave[..., 0] for wave in self.waves]).astype(np.float64)
         columns = np.concatenate([np.cos(across), -np.sin(across)])
-        return np.asarray(rows.T @ columns * np.sqrt(2.0 / _GRAIN), dtype=np.float32)
+        columns *= np.sqrt(2.0 / _GRAIN)
+        field = np.empty((rows.shape[1], columns.shape[1]), dtype=np.float32)
+        for first in range(0, len(field), _ROWS):
+            part = slice(first, first + _ROWS)
+            field[part] = rows[:, part].T @ columns
+        return field
 
 
 def cut(values: Array, box: tuple[slice, ...]) -> Array:

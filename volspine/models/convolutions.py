@@ -2,8 +2,9 @@
 
 In bfloat16 on a processor, PyTorch (2.13, by oneDNN) gives wrong gradients of the weights, and
 writes beyond its memory, where a kernel is longer than the map that it passes over: a kernel of 3
-over 2 slices, say, or of stride 2 over 1. Deep maps of small boxes are that small. Where the
-padding is put around the map first, the kernel fits in, and both are as they should be.
+over 2 slices, say, or of stride 2 over 1 (of the latter compare issue 169688 of PyTorch). Deep maps
+of small boxes are that small. Where the padding is put around the map first, the kernel fits in,
+and both are as they should be.
 """
 
 from collections.abc import Sequence

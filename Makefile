@@ -24,7 +24,7 @@ demo: $(VENV)/.has-view
 test: $(VENV)/.has-test,all,ray
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.has-test,all,ray
+test-slow: $(VENV)/.has-test,all,ray $(VENV)/.has-docs
 	$(PYTEST) -m slow
 
 test-all: $(VENV)/.has-test,all,ray

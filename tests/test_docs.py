@@ -1,6 +1,8 @@
 """The pages say what is true: commands, options, names, links and files that they mention exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,12 @@ def test_a_page_with_a_wrong_option_would_be_found():
 def test_a_page_with_a_private_name_would_be_found():
     with pytest.raises(AssertionError, match=r"volspine\.predcit is not public"):
         pages.check_python(pages.Block("x.md", 1, "python", "volspine.predcit('x')"))
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs")
+    program = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reference" / "building-blocks" / "index.html").is_file()

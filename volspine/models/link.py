@@ -78,8 +78,8 @@ def grade_log_probs(
 
     Example:
         >>> p = grade_log_probs(torch.zeros(1, 1), torch.tensor([[-1.0, 1.0]])).exp()
-        >>> [round(x, 3) for x in p.flatten().tolist()]
-        [0.269, 0.462, 0.269]
+        >>> tuple(round(x, 3) for x in p.flatten().tolist())
+        (0.269, 0.462, 0.269)
     """
     margin, gap = cutpoints - severity[..., None], cutpoints.diff()  # B T C, T C-1
     if precision is not None:
@@ -101,8 +101,8 @@ def cutpoints_from_frequencies(frequencies: Sequence[float]) -> tuple[float, ...
         ConfigurationError: If a frequency is not positive, or there are fewer than two.
 
     Example:
-        >>> [round(c, 3) for c in cutpoints_from_frequencies([0.5, 0.25, 0.25])]
-        [0.0, 1.099]
+        >>> tuple(round(c, 3) for c in cutpoints_from_frequencies([0.5, 0.25, 0.25]))
+        (0.0, 1.099)
     """
     if len(frequencies) < 2 or not all(f > 0 and math.isfinite(f) for f in frequencies):
         raise ConfigurationError(

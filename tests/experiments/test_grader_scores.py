@@ -15,8 +15,9 @@ from volspine.inference.card import Card
 from volspine.inference.look import both_images
 from volspine.inference.members import Members
 from volspine.models.level_grader import LevelGrader
-from volspine.models.link import CumulativeLink, grade_log_probs
+from volspine.models.link import CumulativeLink
 from volspine.models.localizer import Localizer
+from volspine.models.ordinal import grade_log_probs
 from volspine.models.parts import Graded
 from volspine.phantom.levels import phantom_study_crops
 from volspine.phantom.spec import Cohort, Size, Spec

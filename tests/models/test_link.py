@@ -10,15 +10,8 @@ from spacecutter.models import LogisticCumulativeLink
 
 from volspine.anatomy import TARGETS, Finding, Level, Side
 from volspine.errors import ConfigurationError
-from volspine.models.link import (
-    MIN_GAP,
-    CumulativeLink,
-    ScaledLink,
-    SoftmaxLink,
-    SpacecutterLink,
-    cutpoints_from_frequencies,
-    grade_log_probs,
-)
+from volspine.models.link import CumulativeLink, ScaledLink, SoftmaxLink, SpacecutterLink
+from volspine.models.ordinal import MIN_GAP, cutpoints_from_frequencies, grade_log_probs
 
 SEVERITIES = st.floats(-1e4, 1e4, width=32)
 PARAMETERS = st.floats(-50, 50, width=32)
